@@ -1,0 +1,5 @@
+//! Events, reports and frames to any writer.
+
+pub mod json;
+pub mod pcapng;
+pub mod text;

@@ -1,0 +1,166 @@
+//! Text for people: an event a line while the trace runs, then a timeline per flow.
+
+mod flow;
+mod units;
+
+use std::io::{self, Write};
+
+use crate::clock::Latency;
+use crate::loss::LossReport;
+use crate::report::{NamedEndpoint, OtherFlow, Report};
+use crate::timeline::{Change, Orientation};
+use crate::trace::{Event, EventKind, PlaceName};
+use units::{clock_time, duration};
+
+/// Whether text may be coloured.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Colour {
+    /// Plain text.
+    #[default]
+    Never,
+    /// ANSI colours.
+    Always,
+}
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Never => text.to_owned(),
+            Self::Always => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn alarm(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+}
+
+/// Writes an event as one line.
+pub fn event(writer: &mut impl Write, event: &Event, colour: Colour) -> io::Result<()> {
+    let what = match &event.kind {
+        EventKind::Appeared { opened: Some(true) } => "opened".to_owned(),
+        EventKind::Appeared { opened: Some(false) } => "seen first (it was open before)".to_owned(),
+        EventKind::Appeared { opened: None } => "seen first".to_owned(),
+        EventKind::Closed => "closed by both sides".to_owned(),
+        EventKind::Reset { by: Orientation::Forward } => colour.alarm("reset by its opener"),
+        EventKind::Reset { by: Orientation::Reply } => colour.alarm("reset by the other side"),
+        EventKind::Stopped { after, before, .. } => {
+            let place = |place: &PlaceName| flow::place(&place.node, place.pod.as_ref(), &place.interface);
+            colour.alarm(&format!("packet stopped after {} before {}", place(after), place(before)))
+        }
+    };
+    writeln!(
+        writer,
+        "{}  flow {}  {}  {} -> {}  {what}",
+        clock_time(event.time_ns),
+        event.flow,
+        event.protocol,
+        endpoint(&event.source),
+        endpoint(&event.destination),
+    )
+}
+
+/// Writes a report.
+pub fn report(writer: &mut impl Write, report: &Report, colour: Colour) -> io::Result<()> {
+    for flow in &report.flows {
+        flow::flow(writer, flow, colour)?;
+        writeln!(writer)?;
+    }
+    if report.flows.is_empty() {
+        nothing(writer, report)?;
+    }
+    loss(writer, &report.loss, colour)
+}
+
+/// What was seen when no flow was between the two ends.
+fn nothing(writer: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(writer, "no packet of what was asked for was seen")?;
+    for interface in &report.loss.interfaces {
+        writeln!(
+            writer,
+            "  watched {}: {} passed, {} had an address of one of the ends",
+            flow::place(&interface.node, interface.pod.as_ref(), &interface.interface),
+            packets(interface.seen),
+            interface.matched,
+        )?;
+    }
+    if report.others > 0 {
+        writeln!(writer, "flows with an address of one of the ends that are not meant: {}", report.others)?;
+        report.nearest.iter().try_for_each(|other| nearest(writer, other))?;
+    }
+    Ok(())
+}
+
+fn nearest(writer: &mut impl Write, other: &OtherFlow) -> io::Result<()> {
+    let (source, destination) = (endpoint(&other.source), endpoint(&other.destination));
+    writeln!(writer, "  {}  {source} -> {destination}  {}", other.protocol, packets(other.packets))
+}
+
+/// Writes what was not seen; one line when nothing was missed.
+fn loss(writer: &mut impl Write, loss: &LossReport, colour: Colour) -> io::Result<()> {
+    if loss.is_complete() {
+        let seen: u64 = loss.interfaces.iter().map(|interface| interface.seen).sum();
+        let matched: u64 = loss.interfaces.iter().map(|interface| interface.matched).sum();
+        return writeln!(
+            writer,
+            "nothing missed: {} interfaces watched, {} seen, {matched} recorded, 0 lost by the recorders",
+            loss.interfaces.len(),
+            packets(seen),
+        );
+    }
+    writeln!(writer, "{}", colour.alarm("this trace is incomplete:"))?;
+    for interface in loss.interfaces.iter().filter(|interface| interface.lost > 0) {
+        let place = flow::place(&interface.node, interface.pod.as_ref(), &interface.interface);
+        writeln!(writer, "  {place}: the ring buffer was full for {}", packets(interface.lost))?;
+    }
+    let causes = [
+        (loss.undecodable, "could not be decoded"),
+        (loss.undirected, "came without a direction"),
+        (loss.ambiguous, "had a translation that could be told in more than one way"),
+        (loss.evicted, "were given up because memory ran out"),
+        (loss.overflow, "were left out because a table was full"),
+    ];
+    for (count, cause) in causes.into_iter().filter(|(count, _)| *count > 0) {
+        writeln!(writer, "  {} {cause}", packets(count))?;
+    }
+    loss.broken_streams.iter().try_for_each(|stream| {
+        let (node, reason) = (units::printable(&stream.node), units::printable(&stream.reason));
+        writeln!(writer, "  capture ended early: {node}: {reason}")
+    })
+}
+
+/// A change between two hops in words.
+pub(super) fn change(change: &Change) -> String {
+    match change {
+        Change::Dnat { from, to } => format!("DNAT {from} => {to}"),
+        Change::Snat { from, to } => format!("SNAT {from} => {to}"),
+        Change::UnDnat { from, to } => format!("reverse of DNAT {from} => {to}"),
+        Change::UnSnat { from, to } => format!("reverse of SNAT {from} => {to}"),
+        Change::Encapsulated(tunnel) => format!("encapsulated in {tunnel}"),
+        Change::Decapsulated(tunnel) => format!("decapsulated from {tunnel}"),
+    }
+}
+
+/// Name and address of an end.
+fn endpoint(named: &NamedEndpoint) -> String {
+    match &named.name {
+        Some(name) => format!("{} ({})", units::printable(name), named.endpoint),
+        None => named.endpoint.to_string(),
+    }
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 { "1 packet".to_owned() } else { format!("{count} packets") }
+}
+
+fn latency(latency: Latency) -> String {
+    match latency {
+        Latency::Exact(value) => duration(value),
+        Latency::Within(value, bound) => format!("{} ± {}", duration(value), duration(bound)),
+        Latency::Below(value) => format!("< {}", duration(value)),
+    }
+}

@@ -1,0 +1,121 @@
+//! Observation points: where packets are seen, and on whose clock.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::capture::{Interface, LinkLayer};
+use crate::units::Direction;
+
+/// Number of a node within one trace.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NodeId(pub u32);
+
+/// Number of an interface within one trace, over all nodes.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InterfaceIndex(pub u32);
+
+/// Observation point (RFC 5475): an interface in a network namespace of a node, and a direction.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Point {
+    /// The interface.
+    pub interface: InterfaceIndex,
+    /// Relative to the interface.
+    pub direction: Direction,
+}
+
+/// One machine with one clock.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Node {
+    /// Name, as the capture's section header or the user gave it.
+    pub name: String,
+    /// Boot id of its kernel; two nodes with the same one share one clock.
+    pub boot_id: Option<String>,
+}
+
+/// An interface that packets were observed on.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ObservedInterface {
+    /// Its node.
+    #[serde(skip)]
+    pub node: NodeId,
+    /// The pod whose namespace it is in; absent in the node's own.
+    pub pod: Option<String>,
+    /// Its name in its namespace.
+    pub name: String,
+    /// Its index there, where the capture tells.
+    pub ifindex: Option<u32>,
+    /// What its packets begin with.
+    #[serde(skip)]
+    pub link: LinkLayer,
+}
+
+/// All nodes and interfaces of a trace.
+#[derive(Clone, Debug, Default)]
+pub struct Points {
+    nodes: Vec<Node>,
+    interfaces: Vec<ObservedInterface>,
+    node_ids: HashMap<String, NodeId>,
+}
+
+impl Points {
+    /// The number of a node, made at its first mention.
+    pub fn node(&mut self, name: &str, boot_id: Option<&str>) -> NodeId {
+        if let Some(id) = self.node_ids.get(name) {
+            return *id;
+        }
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.nodes.push(Node { name: name.to_owned(), boot_id: boot_id.map(str::to_owned) });
+        self.node_ids.insert(name.to_owned(), id);
+        id
+    }
+
+    /// The number of an interface that a capture describes; a description seen again keeps its number.
+    pub fn interface(&mut self, node: NodeId, interface: &Interface) -> InterfaceIndex {
+        let observed = ObservedInterface {
+            node,
+            pod: interface.pod.clone(),
+            name: interface.name.clone(),
+            ifindex: interface.ifindex,
+            link: interface.link,
+        };
+        let index = self.interfaces.iter().position(|known| *known == observed).unwrap_or_else(|| {
+            self.interfaces.push(observed);
+            self.interfaces.len() - 1
+        });
+        InterfaceIndex(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// A node by its number.
+    pub fn node_of(&self, interface: InterfaceIndex) -> &Node {
+        &self.nodes[self.at(interface).node.0 as usize]
+    }
+
+    /// An interface by its number.
+    pub fn at(&self, interface: InterfaceIndex) -> &ObservedInterface {
+        &self.interfaces[interface.0 as usize]
+    }
+
+    /// Every interface with its number.
+    pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceIndex, &ObservedInterface)> {
+        (0..).map(InterfaceIndex).zip(&self.interfaces)
+    }
+
+    /// Whether two interfaces' times come from one clock: the same node, or the same kernel.
+    pub fn share_clock(&self, a: InterfaceIndex, b: InterfaceIndex) -> bool {
+        let (first, second) = (self.node_of(a), self.node_of(b));
+        self.at(a).node == self.at(b).node || (first.boot_id.is_some() && first.boot_id == second.boot_id)
+    }
+
+    /// Whether some interface inside a pod's namespace is observed.
+    pub fn observes_pod(&self, pod: &str) -> bool {
+        self.interfaces.iter().any(|interface| interface.pod.as_deref() == Some(pod))
+    }
+
+    /// Whether some interface of a node's own namespace is observed.
+    pub fn observes_node(&self, node: &str) -> bool {
+        self.node_ids.get(node).is_some_and(|id| {
+            self.interfaces.iter().any(|interface| interface.node == *id && interface.pod.is_none())
+        })
+    }
+}
