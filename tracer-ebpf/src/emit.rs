@@ -1,0 +1,129 @@
+//! A packet's first bytes and its facts into the ring buffer.
+
+use core::arch::asm;
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, bpf_skb_load_bytes};
+use tracer_common::record::{MIN_CAPTURE, RecordHeader, Slot};
+
+use crate::maps::{RECORDS, SNAP_LENGTH, WAKE_BYTES};
+
+/// What the kernel puts before each record (`BPF_RINGBUF_HDR_SZ`).
+const RING_HEADER: u64 = 8;
+
+/// Why a packet that matched is in no record.
+pub(crate) enum Lost {
+    /// No room for the reservation.
+    RingFull,
+    /// Too short, or the kernel refused to copy it.
+    Unreadable,
+}
+
+/// Records one packet in the smallest class of reservations that holds it. With a small snap length the verifier
+/// sees that the greater classes cannot be reached, and removes them.
+#[inline(always)]
+pub(crate) fn emit(skb: *mut __sk_buff, direction: u8, lost_before: u64) -> Result<(), Lost> {
+    // SAFETY: the context of a TC program is valid while it runs.
+    let len = unsafe { (*skb).len };
+    let captured = len.min(SNAP_LENGTH.load());
+    match captured {
+        0..=128 => emit_in::<128>(skb, direction, captured, lost_before),
+        129..=256 => emit_in::<256>(skb, direction, captured, lost_before),
+        257..=512 => emit_in::<512>(skb, direction, captured, lost_before),
+        513..=1024 => emit_in::<1024>(skb, direction, captured, lost_before),
+        1025..=1536 => emit_in::<1536>(skb, direction, captured, lost_before),
+        1537..=4096 => emit_in::<4096>(skb, direction, captured, lost_before),
+        4097..=16_384 => emit_in::<16_384>(skb, direction, captured, lost_before),
+        16_385..=66_048 => emit_in::<66_048>(skb, direction, captured, lost_before),
+        _ => emit_in::<262_144>(skb, direction, captured, lost_before),
+    }
+}
+
+#[inline(always)]
+fn emit_in<const N: usize>(
+    skb: *mut __sk_buff,
+    direction: u8,
+    captured: u32,
+    lost_before: u64,
+) -> Result<(), Lost> {
+    let mut slot = RECORDS.reserve::<Slot<N>>(0).ok_or(Lost::RingFull)?;
+    let pointer = slot.as_mut_ptr();
+    // SAFETY: the reservation is as large as the slot, and aligned to 8.
+    let loaded = unsafe {
+        (&raw mut (*pointer).header).write(header(skb, direction, captured, lost_before));
+        load_bounded(skb, (&raw mut (*pointer).data).cast(), captured, N as u64)
+    };
+    if loaded {
+        slot.submit(wakeup(size_of::<Slot<N>>() as u64 + RING_HEADER));
+        Ok(())
+    } else {
+        slot.discard(u64::from(BPF_RB_NO_WAKEUP));
+        Err(Lost::Unreadable)
+    }
+}
+
+#[inline(always)]
+fn header(skb: *mut __sk_buff, direction: u8, captured: u32, lost_before: u64) -> RecordHeader {
+    // SAFETY: the context of a TC program is valid while it runs.
+    let skb = unsafe { &*skb };
+    let vlan_proto = if skb.vlan_present == 0 { 0 } else { low_16(skb.vlan_proto).swap_bytes() };
+    RecordHeader {
+        // SAFETY: the helper takes nothing and is there since Linux 5.8, as the ring buffer is.
+        boot_ns: unsafe { bpf_ktime_get_boot_ns() },
+        ifindex: skb.ifindex,
+        original_len: skb.len,
+        captured_len: captured,
+        mark: skb.mark,
+        gso_size: low_16(skb.gso_size),
+        gso_segs: low_16(skb.gso_segs),
+        protocol: low_16(skb.protocol).swap_bytes(),
+        vlan_tci: low_16(skb.vlan_tci),
+        vlan_proto,
+        direction,
+        padding: 0,
+        lost_before: if lost_before < u64::from(u32::MAX) { lost_before as u32 } else { u32::MAX },
+    }
+}
+
+/// Copies the packet's first `captured` bytes to memory of `size` bytes.
+///
+/// The verifier must see both bounds on the very register that goes to the helper, as ordered comparisons:
+/// `captured` is made opaque, or LLVM would fold the two with what it knows already.
+#[inline(always)]
+unsafe fn load_bounded(skb: *mut __sk_buff, to: *mut c_void, captured: u32, size: u64) -> bool {
+    let length = opaque(u64::from(captured));
+    if length > size {
+        return false;
+    }
+    let length = opaque(length);
+    if length < u64::from(MIN_CAPTURE) {
+        return false;
+    }
+    // SAFETY: the caller's memory has `size` bytes, and `length` is at most that.
+    unsafe { bpf_skb_load_bytes(skb.cast(), 0, to, length as u32) == 0 }
+}
+
+/// The same value, of which the compiler knows nothing any more.
+#[inline(always)]
+fn opaque(mut value: u64) -> u64 {
+    // SAFETY: moves a register to itself. (With no instruction at all, two lines of source would have one address,
+    // which the kernel refuses in the line table.)
+    unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// User space looks into the ring many times a second, so a packet need not wake it. The one that makes the waiting
+/// bytes pass a multiple of `WAKE_BYTES` does; not every packet above it, since a wake-up costs more than all the rest.
+#[inline(always)]
+fn wakeup(size: u64) -> u64 {
+    let step = WAKE_BYTES.load();
+    let waiting = RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let wakes = waiting >= step && waiting & step.wrapping_sub(1) < size;
+    u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+}
+
+#[inline(always)]
+const fn low_16(value: u32) -> u16 {
+    (value & 0xffff) as u16
+}

@@ -1,0 +1,102 @@
+//! The kernel side of kflow: TC programs that look at packets and let every one pass.
+//!
+//! Written for kernel 5.10 and later: ordered comparisons where the verifier must learn a bound, headers read by
+//! `bpf_skb_load_bytes` since an skb after GRO is seldom linear, ring reservations of constant size.
+#![no_std]
+#![no_main]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(asm_experimental_arch),
+    expect(unstable_features, reason = "inline assembly for BPF is not stable yet")
+)]
+#![expect(unsafe_code, reason = "helpers of the kernel are raw functions, maps and programs are sections")]
+#![expect(clippy::inline_always, reason = "a call costs, and the verifier knows less behind it")]
+#![expect(clippy::cast_possible_truncation, reason = "`try_from` brings a panic, which the verifier refuses")]
+
+mod emit;
+mod filter;
+mod maps;
+mod parse;
+
+use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use aya_log_ebpf::{debug, trace};
+use tracer_common::counters::Counters;
+use tracer_common::record::{EGRESS, INGRESS};
+
+/// The hook's answer, always: go on as if there were no program. `TC_ACT_UNSPEC`, the same for clsact, is the
+/// same number.
+const NEXT: i32 = TCX_NEXT;
+
+/// Packets that an interface receives.
+#[classifier]
+#[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
+fn kflow_ingress(ctx: TcContext) -> i32 {
+    observe(&ctx, INGRESS);
+    NEXT
+}
+
+/// Packets that an interface sends.
+#[classifier]
+#[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
+fn kflow_egress(ctx: TcContext) -> i32 {
+    observe(&ctx, EGRESS);
+    NEXT
+}
+
+#[inline(always)]
+fn observe(ctx: &TcContext, direction: u8) {
+    let skb = ctx.skb.skb;
+    // SAFETY: the context of a TC program is valid while it runs.
+    let ifindex = unsafe { (*skb).ifindex };
+    let Some(interface) = maps::INTERFACES.get_ptr_mut(ifindex) else { return };
+    let Some(filter) = maps::FILTER.get_ptr(0) else { return };
+    // SAFETY: the map's value of this processor; hooks of one processor do not interrupt each other. User space
+    // removes an interface only after it detached from it, and memory is freed after an RCU grace period.
+    let (link, counters, walk) = unsafe {
+        ((*interface).link, &mut (*interface).directions[direction as usize], &raw mut (*interface).walk)
+    };
+    // SAFETY: an array map's value stays; user space changes it word by word.
+    let filter = unsafe { &*filter };
+    counters.seen += 1;
+    let matches = filter::matches(skb, link, filter, walk);
+    trace!(ctx, "interface {}, packet of {} bytes, matches {}", ifindex, ctx.len(), u32::from(matches));
+    if matches {
+        record(ctx, direction, counters);
+    } else {
+        counters.filtered += 1;
+    }
+}
+
+#[inline(always)]
+fn record(ctx: &TcContext, direction: u8, counters: &mut Counters) {
+    match emit::emit(ctx.skb.skb, direction, counters.lost_since_record) {
+        Ok(()) => {
+            counters.written += 1;
+            counters.lost_since_record = 0;
+        }
+        Err(emit::Lost::RingFull) => {
+            counters.ring_full += 1;
+            counters.lost_since_record += 1;
+            debug!(ctx, "ring buffer full, packet of {} bytes lost", ctx.len());
+        }
+        Err(emit::Lost::Unreadable) => {
+            counters.unreadable += 1;
+            counters.lost_since_record += 1;
+            debug!(ctx, "packet of {} bytes cannot be read", ctx.len());
+        }
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a loop without end: code that could panic does not load.
+    loop {}
+}
+
+/// Helpers that only GPL programs may call: none today, but drop reasons and conntrack will need some.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

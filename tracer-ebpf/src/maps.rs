@@ -1,0 +1,39 @@
+//! What user space sets and reads.
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuHashMap, RingBuf};
+use tracer_common::counters::InterfaceState;
+use tracer_common::filter::{Address, AddressEntry, FilterState, MAX_ADDRESSES, MAX_INTERFACES};
+
+/// Interface index to how its packets begin, and its counters.
+#[map]
+pub(crate) static INTERFACES: PerCpuHashMap<u32, InterfaceState> =
+    PerCpuHashMap::with_max_entries(MAX_INTERFACES, BPF_F_NO_PREALLOC);
+
+/// One value: flags and the Bloom filter over the keys of [`ADDRESSES`].
+#[map]
+pub(crate) static FILTER: Array<FilterState> = Array::with_max_entries(1, 0);
+
+/// Address to how it matches.
+#[map]
+pub(crate) static ADDRESSES: HashMap<Address, AddressEntry> =
+    HashMap::with_max_entries(MAX_ADDRESSES, BPF_F_NO_PREALLOC);
+
+/// Records to user space. The size is set at load time.
+#[map]
+pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Greatest number of bytes kept of a packet: `MIN_SNAP` to `MAX_SNAP`.
+#[unsafe(no_mangle)]
+pub(crate) static SNAP_LENGTH: Global<u32> = Global::new(128);
+
+/// User space is woken when the bytes that wait in the ring pass a multiple of this, a power of two; otherwise it
+/// looks by itself in time.
+#[unsafe(no_mangle)]
+pub(crate) static WAKE_BYTES: Global<u64> = Global::new(1 << 17);
+
+/// A further UDP port that carries VXLAN; 0 where there is none.
+#[unsafe(no_mangle)]
+pub(crate) static VXLAN_PORT: Global<u16> = Global::new(0);
