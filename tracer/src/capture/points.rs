@@ -1,0 +1,107 @@
+//! The interfaces being observed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tracer_common::counters::Counters;
+use tracer_core::capture::{InterfaceId, Statistics};
+
+use crate::kernel::attach::Attachment;
+use crate::kernel::interfaces::{IfIndex, Link};
+
+/// One interface with programs on it.
+pub(super) struct Point {
+    pub(super) link: Link,
+    /// Its number in the file; absent until it is described there.
+    pub(super) id: Option<InterfaceId>,
+    /// Absent once detached.
+    pub(super) attachment: Option<Attachment>,
+    /// What was counted before it was described under its present name.
+    pub(super) base: Counters,
+    /// Records read from the ring since it was attached.
+    pub(super) read: u64,
+    /// Packets written under its present name.
+    pub(super) written: u64,
+    /// The losses that the file tells of.
+    pub(super) told_lost: u64,
+}
+
+impl Point {
+    pub(super) fn new(link: Link, attachment: Attachment) -> Self {
+        let base = Counters::default();
+        Self { link, id: None, attachment: Some(attachment), base, read: 0, written: 0, told_lost: 0 }
+    }
+
+    /// The statistics under its present name, from the counters since it was attached.
+    pub(super) fn statistics(&self, counters: &Counters) -> Statistics {
+        let counters = counters.since(&self.base);
+        Statistics {
+            seen: counters.seen,
+            matched: counters.matched(),
+            lost: counters.lost(),
+            written: self.written,
+        }
+    }
+}
+
+/// All interfaces being observed, and what is left of those that were.
+#[derive(Default)]
+pub(super) struct Points {
+    current: BTreeMap<IfIndex, Point>,
+    names: Vec<String>,
+    finished: Statistics,
+}
+
+impl Points {
+    pub(super) fn insert(&mut self, point: Point) {
+        self.note_name(&point.link.name);
+        self.current.insert(point.link.index, point);
+    }
+
+    pub(super) fn note_name(&mut self, name: &str) {
+        if !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    pub(super) fn get(&self, index: IfIndex) -> Option<&Point> {
+        self.current.get(&index)
+    }
+
+    pub(super) fn get_mut(&mut self, index: IfIndex) -> Option<&mut Point> {
+        self.current.get_mut(&index)
+    }
+
+    pub(super) fn remove(&mut self, index: IfIndex) {
+        self.current.remove(&index);
+    }
+
+    pub(super) fn indices(&self) -> Vec<IfIndex> {
+        self.current.keys().copied().collect()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Point> {
+        self.current.values_mut()
+    }
+
+    /// Adds the final statistics of an interface's name to the total.
+    pub(super) fn finish(&mut self, statistics: &Statistics) {
+        self.finished.seen += statistics.seen;
+        self.finished.matched += statistics.matched;
+        self.finished.lost += statistics.lost;
+        self.finished.written += statistics.written;
+    }
+
+    /// The total of all finished interfaces, and every name there was.
+    pub(super) fn into_total(self) -> (Statistics, Vec<String>) {
+        (self.finished, self.names)
+    }
+}
+
+impl fmt::Display for Points {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.current.values().map(|point| point.link.name.as_str()).collect();
+        f.write_str(if names.is_empty() { "no interface yet" } else { "" })?;
+        f.write_str(&names.join(", "))
+    }
+}

@@ -1,0 +1,7 @@
+//! `kflow`: where did my packet go?
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracer::cli::main()
+}
