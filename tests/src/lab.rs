@@ -1,0 +1,228 @@
+//! A Calico-like cluster of three nodes and two pods in network namespaces.
+//!
+//! ```text
+//!  pod-src ── calib8c6d5407e3 ┐                         ┌ calia5814ebbae9 ── pod-dest
+//!  10.244.111.72              k8s-node2         k8s-node1              10.244.131.5
+//!                             172.18.0.3        172.18.0.2
+//!                                   └── underlay ──┘
+//!                                          │
+//!                                     k8s-master 172.18.0.4
+//! ```
+
+mod config;
+mod identity;
+mod ipip;
+mod kube_proxy;
+mod network;
+mod overlay;
+mod state;
+pub mod topology;
+mod tun;
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    thread,
+};
+
+pub use config::{LabConfig, Overlay};
+use identity::LabId;
+use topology::{NODES, Node, PODS};
+use tun::Tun;
+
+use crate::{LabError, Namespace, namespace, run};
+
+const UNDERLAY: &str = "underlay";
+const STATE_FILE: &str = "state.json";
+/// What lets a link carry segments larger than its packets, and leave checksums to the hardware.
+const OFFLOADS: [&str; 5] = ["tso", "gso", "gro", "tx", "rx"];
+
+/// A lab that is up; it goes with this value, and with it every process that is in its namespaces.
+#[derive(Debug)]
+pub struct Lab {
+    config: LabConfig,
+    directory: PathBuf,
+    tuns: Vec<Tun>,
+    underlay: Namespace,
+    nodes: Vec<Namespace>,
+    pods: Vec<Namespace>,
+}
+
+impl Lab {
+    /// Raises a lab; where a step fails, what was made until then goes again.
+    pub fn up(config: &LabConfig) -> Result<Self, LabError> {
+        Self::sweep_stale()?;
+        let id = LabId::next();
+        let directory = id.directory();
+        make_directory(&directory)?;
+        let lab = Self::make_namespaces(*config, id, directory)?;
+        lab.build()
+    }
+
+    /// Removes what labs left whose processes were killed; returns how many namespaces those were.
+    pub fn sweep_stale() -> Result<usize, LabError> {
+        let path = namespace::DIRECTORY.into();
+        identity::sweep_stale().map_err(|source| LabError::File { path, source })
+    }
+
+    /// Removes every lab of this process, for its end by a signal.
+    pub fn remove_own() -> Result<usize, LabError> {
+        let path = namespace::DIRECTORY.into();
+        identity::remove_own().map_err(|source| LabError::File { path, source })
+    }
+
+    /// What kind of lab this is.
+    pub fn config(&self) -> &LabConfig {
+        &self.config
+    }
+
+    /// The namespace of a node.
+    ///
+    /// # Panics
+    ///
+    /// Where [`NODES`] has no node of that name; so do [`Lab::pod`] and [`Lab::of`].
+    pub fn node(&self, name: &str) -> &Namespace {
+        find(NODES.map(|node| node.name), &self.nodes, name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    /// The namespace of a pod.
+    pub fn pod(&self, name: &str) -> &Namespace {
+        find(PODS.map(|pod| pod.name), &self.pods, name).unwrap_or_else(|| panic!("no pod {name}"))
+    }
+
+    /// The namespace of a node or a pod.
+    pub fn of(&self, name: &str) -> &Namespace {
+        find(PODS.map(|pod| pod.name), &self.pods, name).unwrap_or_else(|| self.node(name))
+    }
+
+    /// The file with what `kubectl get nodes,pods,services,endpointslices -A -o json` would print.
+    pub fn state_path(&self) -> PathBuf {
+        self.directory.join(STATE_FILE)
+    }
+
+    /// A directory for files about this lab; it goes with the lab.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The arguments that tell `kflow` about the cluster, its nodes and its pods.
+    pub fn kflow_node_args(&self) -> Vec<OsString> {
+        let place = |flag: &str, name: &str, ns: &Namespace| {
+            let mut value = OsString::from(format!("{name}=netns:"));
+            value.push(ns.path());
+            [OsString::from(flag), value]
+        };
+        let nodes = NODES.iter().zip(&self.nodes).flat_map(|(node, ns)| place("--node", node.name, ns));
+        let pods = PODS.iter().zip(&self.pods).flat_map(|(pod, ns)| place("--pod", pod.name, ns));
+        let state = [OsString::from("--state"), self.state_path().into_os_string()];
+        state.into_iter().chain(nodes).chain(pods).collect()
+    }
+
+    /// Changes a node's rules as `iptables` with the words of `rule` does: `-I FORWARD -p tcp -j DROP`.
+    pub fn iptables(&self, node: &str, rule: &str) -> Result<(), LabError> {
+        let args: Vec<&str> = ["-w"].into_iter().chain(rule.split_whitespace()).collect();
+        run(self.node(node), "iptables", &args, "")?;
+        Ok(())
+    }
+
+    /// Turns segmentation, receive and checksum offloads of every veth in the lab on or off.
+    pub fn set_offloads(&self, on: bool) -> Result<(), LabError> {
+        let value = if on { "on" } else { "off" };
+        let uplinks = self.nodes.iter().chain(&self.pods).map(|ns| (ns, "eth0"));
+        let host_sides = PODS.iter().map(|pod| (self.node(pod.node), pod.interface));
+        let ports = NODES.iter().map(|node| (&self.underlay, node.name));
+        for (ns, interface) in uplinks.chain(host_sides).chain(ports) {
+            let settings = OFFLOADS.iter().flat_map(|offload| [offload, value]);
+            let args: Vec<&str> = ["-K", interface].into_iter().chain(settings).collect();
+            run(ns, "ethtool", &args, "")?;
+        }
+        Ok(())
+    }
+
+    fn make_namespaces(config: LabConfig, id: LabId, directory: PathBuf) -> Result<Self, LabError> {
+        let namespace = |what: &'static str| {
+            move || -> Result<Namespace, LabError> {
+                let ns = Namespace::create(id.namespace(what))?;
+                network::prepare(&ns, config)?;
+                Ok(ns)
+            }
+        };
+        let made = thread::scope(|scope| {
+            let underlay = scope.spawn(namespace(UNDERLAY));
+            let nodes = NODES.map(|node| scope.spawn(namespace(node.name)));
+            let pods = PODS.map(|pod| scope.spawn(namespace(pod.name)));
+            Ok((join(underlay)?, join_all(nodes)?, join_all(pods)?))
+        });
+        match made {
+            Ok((underlay, nodes, pods)) => {
+                Ok(Self { config, directory, tuns: Vec::new(), underlay, nodes, pods })
+            }
+            Err(error) => {
+                let _ = fs::remove_dir_all(directory);
+                Err(error)
+            }
+        }
+    }
+
+    fn build(mut self) -> Result<Self, LabError> {
+        let overlay = self.config.overlay;
+        self.write_state()?;
+        network::make_links(&self.underlay, |name| self.of(name), overlay.mtu())?;
+        self.tuns = thread::scope(|scope| {
+            let node = |(node, ns)| scope.spawn(move || configure_node(ns, node, overlay));
+            let pod = |(pod, ns)| scope.spawn(move || network::configure_pod(ns, pod));
+            let nodes: Vec<_> = NODES.iter().zip(&self.nodes).map(node).collect();
+            let pods: Vec<_> = PODS.iter().zip(&self.pods).map(pod).collect();
+            join_all::<(), LabError>(pods)?;
+            let tuns = join_all::<Option<Tun>, LabError>(nodes)?;
+            Ok::<_, LabError>(tuns.into_iter().flatten().collect())
+        })?;
+        Ok(self)
+    }
+
+    fn write_state(&self) -> Result<(), LabError> {
+        let path = self.state_path();
+        fs::write(&path, format!("{:#}\n", state::cluster(self.config.overlay)))
+            .map_err(|source| LabError::File { path, source })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let namespaces = self.nodes.iter().chain(&self.pods).chain([&self.underlay]);
+        let paths: Vec<&Path> = namespaces.map(Namespace::path).collect();
+        namespace::kill_processes(&paths);
+        // What cannot be removed here is swept by the next lab.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn configure_node(ns: &Namespace, node: &Node, overlay: Overlay) -> Result<Option<Tun>, LabError> {
+    network::configure_node(ns, node)?;
+    let tun = overlay::configure(ns, node, overlay)?;
+    run(ns, "iptables-restore", &["-w", "--noflush"], &kube_proxy::rules())?;
+    Ok(tun)
+}
+
+fn make_directory(path: &Path) -> Result<(), LabError> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.map_err(|source: io::Error| LabError::File { path: path.to_owned(), source })
+}
+
+fn find<'a, const N: usize>(names: [&str; N], of: &'a [Namespace], name: &str) -> Option<&'a Namespace> {
+    names.iter().position(|each| *each == name).and_then(|index| of.get(index))
+}
+
+fn join_all<'a, T: 'a, E: 'a>(
+    threads: impl IntoIterator<Item = thread::ScopedJoinHandle<'a, Result<T, E>>>,
+) -> Result<Vec<T>, E> {
+    // Threads behind the first error are joined by their scope.
+    threads.into_iter().map(join).collect()
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+}

@@ -1,0 +1,42 @@
+//! What kind of lab to raise.
+
+/// How packets of pods travel between nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlay {
+    /// IP in IP through `tunl0`, Calico's `ipipMode: Always`.
+    #[default]
+    Ipip,
+    /// VXLAN through `vxlan.calico`, Calico's `vxlanMode: Always`.
+    Vxlan,
+    /// Plain routes.
+    None,
+}
+
+impl Overlay {
+    /// The device that pods' packets leave a node by.
+    pub fn device(self) -> &'static str {
+        match self {
+            Self::Ipip => "tunl0",
+            Self::Vxlan => "vxlan.calico",
+            Self::None => "eth0",
+        }
+    }
+
+    /// Bytes that one packet of a pod may have.
+    pub(crate) fn mtu(self) -> u16 {
+        match self {
+            Self::Ipip => 1480,
+            Self::Vxlan => 1450,
+            Self::None => 1500,
+        }
+    }
+}
+
+/// What kind of lab to raise; the default is Calico with IPIP and without IPv6.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LabConfig {
+    /// How packets of pods travel between nodes.
+    pub overlay: Overlay,
+    /// Leaves IPv6 on, and so neighbour discovery and multicast listeners on every interface.
+    pub ipv6: bool,
+}

@@ -1,0 +1,145 @@
+//! What the lab's API server would say: `kubectl get nodes,pods,services,endpointslices -A -o json`.
+
+use serde_json::{Value, json};
+
+use super::{
+    config::Overlay,
+    topology::{NODES, Node, POD_DEST, POD_PORT, PODS, Pod, SERVICES, Service},
+};
+
+/// The whole list, in the order that `kubectl` prints the kinds.
+pub(crate) fn cluster(overlay: Overlay) -> Value {
+    let items: Vec<Value> = (NODES.iter().map(|each| node(each, overlay)))
+        .chain(PODS.iter().map(pod))
+        .chain(SERVICES.iter().map(service))
+        .chain(SERVICES.iter().map(endpoint_slice))
+        .collect();
+    json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items })
+}
+
+fn node(node: &Node, overlay: Overlay) -> Value {
+    let tunnel_annotation = match overlay {
+        Overlay::Ipip => Some("projectcalico.org/IPv4IPIPTunnelAddr"),
+        Overlay::Vxlan => Some("projectcalico.org/IPv4VXLANTunnelAddr"),
+        Overlay::None => None,
+    };
+    let mut annotations = json!({ "projectcalico.org/IPv4Address": format!("{}/24", node.address) });
+    if let Some(key) = tunnel_annotation {
+        annotations[key] = json!(node.tunnel);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": node.name,
+            "uid": format!("node-{}", node.name),
+            "labels": { "kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux" },
+            "annotations": annotations,
+        },
+        "spec": { "podCIDR": node.block(), "podCIDRs": [node.block()] },
+        "status": {
+            "addresses": [
+                { "type": "InternalIP", "address": node.address },
+                { "type": "Hostname", "address": node.name },
+            ],
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    })
+}
+
+fn pod(pod: &Pod) -> Value {
+    let host = NODES.iter().find(|node| node.name == pod.node).map(|node| node.address);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod.name,
+            "namespace": "default",
+            "uid": format!("pod-{}", pod.name),
+            "labels": { "app": pod.name },
+            "annotations": {
+                "cni.projectcalico.org/podIP": format!("{}/32", pod.address),
+                "cni.projectcalico.org/podIPs": format!("{}/32", pod.address),
+            },
+        },
+        "spec": {
+            "nodeName": pod.node,
+            "containers": [{
+                "name": "http",
+                "image": "http",
+                "ports": [{ "name": "http", "containerPort": POD_PORT, "protocol": "TCP" }],
+            }],
+        },
+        "status": {
+            "phase": "Running",
+            "hostIP": host,
+            "hostIPs": [{ "ip": host }],
+            "podIP": pod.address,
+            "podIPs": [{ "ip": pod.address }],
+        },
+    })
+}
+
+fn service(service: &Service) -> Value {
+    let mut port = json!({ "protocol": "TCP", "port": POD_PORT, "targetPort": POD_PORT });
+    if let Some(node_port) = service.node_port {
+        port["nodePort"] = json!(node_port);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": service.name,
+            "namespace": "default",
+            "uid": format!("service-{}", service.name),
+        },
+        "spec": {
+            "type": if service.node_port.is_some() { "NodePort" } else { "ClusterIP" },
+            "clusterIP": service.cluster_ip,
+            "clusterIPs": [service.cluster_ip],
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+            "internalTrafficPolicy": "Cluster",
+            "sessionAffinity": "None",
+            "selector": { "app": POD_DEST.name },
+            "ports": [port],
+        },
+        "status": { "loadBalancer": {} },
+    })
+}
+
+fn endpoint_slice(service: &Service) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": format!("{}-lab", service.name),
+            "namespace": "default",
+            "labels": {
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                "kubernetes.io/service-name": service.name,
+            },
+            "ownerReferences": [{
+                "apiVersion": "v1",
+                "kind": "Service",
+                "name": service.name,
+                "uid": format!("service-{}", service.name),
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "addressType": "IPv4",
+        "endpoints": [{
+            "addresses": [POD_DEST.address],
+            "conditions": { "ready": true, "serving": true, "terminating": false },
+            "nodeName": POD_DEST.node,
+            "targetRef": {
+                "kind": "Pod",
+                "name": POD_DEST.name,
+                "namespace": "default",
+                "uid": format!("pod-{}", POD_DEST.name),
+            },
+        }],
+        "ports": [{ "name": "", "port": POD_PORT, "protocol": "TCP" }],
+    })
+}

@@ -1,0 +1,134 @@
+//! The lab's nodes, pods and services: one Calico cluster of three nodes, always the same.
+
+use std::net::Ipv4Addr;
+
+/// A node of the cluster.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in Kubernetes.
+    pub name: &'static str,
+    /// Its address on the underlay, `InternalIP` in Kubernetes.
+    pub address: Ipv4Addr,
+    /// The address of its tunnel device, which is also the first of its block of pod addresses.
+    pub tunnel: Ipv4Addr,
+    /// The hardware address of its VXLAN device.
+    pub(crate) vxlan_mac: &'static str,
+}
+
+/// A pod with one container that listens on [`POD_PORT`].
+#[derive(Debug)]
+pub struct Pod {
+    /// Its name in Kubernetes.
+    pub name: &'static str,
+    /// The name of its node.
+    pub node: &'static str,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The end of its veth pair on the node; the other end is `eth0` in the pod.
+    pub interface: &'static str,
+}
+
+/// A service with one endpoint, [`POD_DEST`].
+#[derive(Debug)]
+pub struct Service {
+    /// Its name in Kubernetes.
+    pub name: &'static str,
+    /// Its virtual address; the port there is [`POD_PORT`].
+    pub cluster_ip: Ipv4Addr,
+    /// The port on every node, where the service is of type NodePort.
+    pub node_port: Option<u16>,
+    /// The hash in kube-proxy's chains: base32 of SHA-256 of `default/NAME` and `tcp`, the first 16.
+    pub(crate) chain: &'static str,
+    /// As `chain`, with `ADDRESS:PORT` of the endpoint behind `tcp`.
+    pub(crate) endpoint_chain: &'static str,
+}
+
+/// The control plane; no pod of the lab is on it.
+pub const K8S_MASTER: Node = Node {
+    name: "k8s-master",
+    address: Ipv4Addr::new(172, 18, 0, 4),
+    tunnel: Ipv4Addr::new(10, 244, 219, 64),
+    vxlan_mac: "66:10:f4:00:00:04",
+};
+/// The node of [`POD_DEST`].
+pub const K8S_NODE1: Node = Node {
+    name: "k8s-node1",
+    address: Ipv4Addr::new(172, 18, 0, 2),
+    tunnel: Ipv4Addr::new(10, 244, 131, 0),
+    vxlan_mac: "66:10:f4:00:00:02",
+};
+/// The node of [`POD_SRC`].
+pub const K8S_NODE2: Node = Node {
+    name: "k8s-node2",
+    address: Ipv4Addr::new(172, 18, 0, 3),
+    tunnel: Ipv4Addr::new(10, 244, 111, 64),
+    vxlan_mac: "66:10:f4:00:00:03",
+};
+/// Every node.
+pub const NODES: [Node; 3] = [K8S_MASTER, K8S_NODE1, K8S_NODE2];
+
+/// The pod that asks.
+pub const POD_SRC: Pod = Pod {
+    name: "pod-src",
+    node: K8S_NODE2.name,
+    address: Ipv4Addr::new(10, 244, 111, 72),
+    interface: "calib8c6d5407e3",
+};
+/// The pod that answers.
+pub const POD_DEST: Pod = Pod {
+    name: "pod-dest",
+    node: K8S_NODE1.name,
+    address: Ipv4Addr::new(10, 244, 131, 5),
+    interface: "calia5814ebbae9",
+};
+/// Every pod.
+pub const PODS: [Pod; 2] = [POD_SRC, POD_DEST];
+
+/// The service that is reached by its virtual address only.
+pub const SVC_CLUSTERIP: Service = Service {
+    name: "svc-clusterip",
+    cluster_ip: Ipv4Addr::new(10, 107, 94, 97),
+    node_port: None,
+    chain: "HA3OA7QLOYQFHPUY",
+    endpoint_chain: "4BVQFG2U27BSKSUD",
+};
+/// The service that every node also offers on a port of its own.
+pub const SVC_NODEPORT: Service = Service {
+    name: "svc-nodeport",
+    cluster_ip: Ipv4Addr::new(10, 102, 117, 8),
+    node_port: Some(31080),
+    chain: "E2FQLLMSLXOEFNG6",
+    endpoint_chain: "GGNCBOWTGSBCLMNO",
+};
+/// Every service.
+pub const SERVICES: [Service; 2] = [SVC_CLUSTERIP, SVC_NODEPORT];
+
+/// The port of pods and services.
+pub const POD_PORT: u16 = 8080;
+/// The addresses of all pods.
+pub const POD_CIDR: &str = "10.244.0.0/16";
+/// The underlay's own address, every node's default gateway.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
+/// The bits of an underlay address that all nodes share.
+pub(crate) const UNDERLAY_PREFIX: u8 = 24;
+/// The bits that a node's pod addresses share, Calico's block size.
+pub(crate) const BLOCK_PREFIX: u8 = 26;
+
+impl Node {
+    /// The block of pod addresses that is the node's, in CIDR notation.
+    pub(crate) fn block(&self) -> String {
+        format!("{}/{BLOCK_PREFIX}", self.tunnel)
+    }
+
+    /// The nodes that it reaches through the overlay.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Node> + use<> {
+        let name = self.name;
+        NODES.into_iter().filter(move |node| node.name != name)
+    }
+
+    /// The pods that run on it.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = Pod> + use<> {
+        let name = self.name;
+        PODS.into_iter().filter(move |pod| pod.node == name)
+    }
+}

@@ -1,0 +1,20 @@
+//! What kflow is tested on: a lab of two Calico-like nodes in network namespaces, the traffic that crosses
+//! it, and tcpdump as the second pair of eyes.
+//!
+//! Everything here needs root. Nothing leaves the lab's own namespaces, and nothing stays after it.
+
+mod command;
+mod error;
+pub mod kflow;
+pub mod lab;
+pub mod namespace;
+pub mod tcpdump;
+pub mod traffic;
+pub mod wireshark;
+
+pub use command::{CommandError, run};
+pub use error::LabError;
+pub use kflow::Kflow;
+pub use lab::{Lab, LabConfig, Overlay};
+pub use namespace::{Namespace, NamespaceError};
+pub use tcpdump::Tcpdump;
