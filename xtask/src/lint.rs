@@ -1,0 +1,76 @@
+//! What is wrong without running it.
+//!
+//! Builds into a target directory of its own, where no setup has been: the host crates are checked as on a
+//! machine without an eBPF toolchain, and the objects that tests embed stay as they are.
+
+use anyhow::{Result, ensure};
+
+use crate::step::{output, run, step};
+use crate::workspace::{Workspace, find_program};
+
+/// What a package may depend on.
+enum Rule {
+    Nothing,
+    Without(&'static [&'static str]),
+}
+
+/// The direction of dependencies that ARCHITECTURE.md draws, where Cargo alone would not hold it.
+const DIRECTION: &[(&str, Rule)] = &[
+    ("tracer-common", Rule::Nothing),
+    (
+        "tracer-core",
+        Rule::Without(&["aya", "aya-obj", "clap", "kube", "kube-client", "nix", "rustix", "tokio", "tracer"]),
+    ),
+];
+
+/// Formats, clippy of both sides, the direction of dependencies, licences and advisories.
+pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    step("format", || run(&mut workspace.cargo("fmt --all --check")))?;
+    step("dependency direction", || dependency_direction(workspace))?;
+    step("clippy of the host crates, with no eBPF toolchain", || {
+        clippy(workspace, "--all-targets", "-D warnings")
+    })?;
+    step("clippy of the eBPF crates", || {
+        // They have no unwinding, and clippy compiles them for the host.
+        clippy(workspace, "--package tracer-ebpf --package lab-ebpf", "-D warnings -C panic=abort")
+    })?;
+    step("licences, advisories, sources", || deny(workspace))
+}
+
+fn clippy(workspace: &Workspace, what: &str, flags: &str) -> Result<()> {
+    let mut cargo = workspace.cargo("clippy --locked");
+    cargo.env("CARGO_TARGET_DIR", workspace.target().join("lint"));
+    cargo.args(what.split_whitespace()).arg("--").args(flags.split_whitespace());
+    run(&mut cargo)
+}
+
+fn dependency_direction(workspace: &Workspace) -> Result<()> {
+    for (package, rule) in DIRECTION {
+        let tree = output(
+            workspace
+                .cargo("tree --locked --edges normal,build --prefix none --format {p} --package")
+                .arg(package),
+        )?;
+        let dependencies = tree.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+        let wrong: Vec<&str> = dependencies.filter(|dependency| rule.forbids(dependency)).collect();
+        ensure!(wrong.is_empty(), "{package} must not depend on {}", wrong.join(", "));
+    }
+    Ok(())
+}
+
+impl Rule {
+    fn forbids(&self, dependency: &str) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Without(names) => names.contains(&dependency),
+        }
+    }
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    if find_program("cargo-deny").is_none() {
+        eprintln!("not checked: cargo-deny is not on the path (`cargo install --locked cargo-deny`)");
+        return Ok(());
+    }
+    run(&mut workspace.cargo("deny check --hide-inclusion-graph"))
+}

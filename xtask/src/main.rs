@@ -1,0 +1,106 @@
+//! One command per intent, the same by hand and in CI: `cargo xtask COMMAND`.
+#![forbid(unsafe_code)]
+
+mod demo;
+mod lint;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+
+const COMMANDS: &str = "\
+usage: cargo xtask COMMAND
+
+  setup          find or install what builds the eBPF object and what demo and test run
+  demo           trace three requests across a two-node lab with the released kflow (root)
+  test [FILTER]  set up, build, run the unit tests and those on the lab (root)
+  lint           formats, clippy of host and eBPF crates, dependency direction, licences
+  ci             lint, then test
+";
+
+/// A command line that says what to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Setup,
+    Demo,
+    Test { filter: Option<String> },
+    Lint,
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let Some(command) = parse(&args) else {
+        eprintln!("no such command: {}\n\n{COMMANDS}", args.join(" "));
+        return ExitCode::from(2);
+    };
+    match run(&command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nfailed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Option<Command> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["help" | "-h" | "--help"] => Some(Command::Help),
+        ["setup"] => Some(Command::Setup),
+        ["demo"] => Some(Command::Demo),
+        ["test"] => Some(Command::Test { filter: None }),
+        ["test", filter] => Some(Command::Test { filter: Some((*filter).to_owned()) }),
+        ["lint"] => Some(Command::Lint),
+        ["ci"] => Some(Command::Ci),
+        _ => None,
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    if *command == Command::Help {
+        print!("{COMMANDS}");
+        return Ok(());
+    }
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Help => Ok(()),
+        Command::Setup => setup::setup(&workspace),
+        Command::Demo => demo::demo(&workspace),
+        Command::Test { filter } => test::test(&workspace, filter.as_deref()),
+        Command::Lint => lint::lint(&workspace),
+        Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines() {
+        let filtered = Command::Test { filter: Some("node_port".to_owned()) };
+        let table: &[(&[&str], Option<Command>)] = &[
+            (&[], Some(Command::Help)),
+            (&["--help"], Some(Command::Help)),
+            (&["setup"], Some(Command::Setup)),
+            (&["test"], Some(Command::Test { filter: None })),
+            (&["test", "node_port"], Some(filtered)),
+            (&["test", "two", "filters"], None),
+            (&["setup", "--force"], None),
+            (&["destroy"], None),
+        ];
+        for (words, expected) in table {
+            let args: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            assert_eq!(parse(&args), *expected, "{words:?}");
+        }
+    }
+}
