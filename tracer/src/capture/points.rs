@@ -22,14 +22,47 @@ pub(super) struct Point {
     pub(super) read: u64,
     /// Packets written under its present name.
     pub(super) written: u64,
-    /// The losses that the file tells of.
+    /// Losses that the statistics in the file tell of.
     pub(super) told_lost: u64,
+    /// Losses that records told of: each of those before it on the same processor.
+    lost_by_records: u64,
+    /// Losses that packets in the file tell of.
+    lost_by_packets: u64,
 }
 
 impl Point {
     pub(super) fn new(link: Link, attachment: Attachment) -> Self {
-        let base = Counters::default();
-        Self { link, id: None, attachment: Some(attachment), base, read: 0, written: 0, told_lost: 0 }
+        Self {
+            link,
+            id: None,
+            attachment: Some(attachment),
+            base: Counters::default(),
+            read: 0,
+            written: 0,
+            told_lost: 0,
+            lost_by_records: 0,
+            lost_by_packets: 0,
+        }
+    }
+
+    /// Packets lost before the next one in the file that none in it tells of, given what its record says.
+    ///
+    /// A processor whose packets were lost may have no packet any more: then the statistics knew of the loss first,
+    /// and the next packet of any processor tells it.
+    pub(super) fn lost_before(&mut self, by_record: u64) -> u64 {
+        self.lost_by_records += by_record;
+        let known = self.lost_by_records.max(self.told_lost);
+        let before = known.saturating_sub(self.lost_by_packets);
+        self.lost_by_packets += before;
+        before
+    }
+
+    /// Begins anew under another name.
+    pub(super) fn restart(&mut self, link: Link, counters: Counters) -> Link {
+        self.base = counters;
+        self.written = 0;
+        (self.told_lost, self.lost_by_records, self.lost_by_packets) = (0, 0, 0);
+        std::mem::replace(&mut self.link, link)
     }
 
     /// The statistics under its present name, from the counters since it was attached.

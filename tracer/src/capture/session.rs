@@ -265,9 +265,7 @@ impl Session {
         let counters = self.counters(link.index)?;
         self.tell_final(link.index, &counters)?;
         if let Some(point) = self.points.get_mut(link.index) {
-            let from = std::mem::replace(&mut point.link, link);
-            point.base = counters;
-            point.written = 0;
+            let from = point.restart(link, counters);
             self.sink.describe(point)?;
             self.sink.statistics(point, &Statistics::default())?;
             let to = point.link.name.clone();

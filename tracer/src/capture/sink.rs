@@ -74,7 +74,8 @@ impl Sink {
         }
         let Some(id) = point.id else { return Ok(()) };
         let time = self.clock.wall(header.boot_ns);
-        let frame = self.assembly.frame(header, data, point.link.link_type, id, time);
+        let mut frame = self.assembly.frame(header, data, point.link.link_type, id, time);
+        frame.lost_before = point.lost_before(frame.lost_before);
         let written = self.writer.frame(&frame);
         if self.unless_closed(written)?.is_some() {
             point.written += 1;
