@@ -93,7 +93,10 @@ fn demo(program: &Path, folder: &Path) -> Result<(), Failure> {
     say(
         "  egress leaves the interface, ingress comes in by it; \"there\" is the request, \"back\" the answer;",
     )?;
-    say("  what NAT or a tunnel changed stands below the first hop that saw it.\n")?;
+    say("  what NAT or a tunnel changed stands below the first hop that saw it.")?;
+    say(
+        "The arguments that name the lab's namespaces and its cluster state are left out of the commands shown.\n",
+    )?;
     let recorder = record(&lab, program, &file)?;
     for story in stories() {
         tell(&lab, program, &story)?;
