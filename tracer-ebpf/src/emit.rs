@@ -20,23 +20,35 @@ pub(crate) enum Lost {
     Unreadable,
 }
 
-/// Records one packet in the smallest class of reservations that holds it. With a small snap length the verifier
+/// What is recorded of an skb.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Where the packet begins.
+    origin: u32,
+    /// Its bytes from there.
+    len: u32,
+    /// How many of them are copied.
+    captured: u32,
+}
+
+/// Records one packet, which begins at `origin`, in the smallest class of reservations that holds it. With a small snap length the verifier
 /// sees that the greater classes cannot be reached, and removes them.
 #[inline(always)]
-pub(crate) fn emit(skb: *mut __sk_buff, direction: u8, lost_before: u64) -> Result<(), Lost> {
+pub(crate) fn emit(skb: *mut __sk_buff, origin: u32, direction: u8, lost_before: u64) -> Result<(), Lost> {
     // SAFETY: the context of a TC program is valid while it runs.
-    let len = unsafe { (*skb).len };
+    let len = unsafe { (*skb).len }.wrapping_sub(origin);
     let captured = len.min(SNAP_LENGTH.load());
+    let part = Part { origin, len, captured };
     match captured {
-        0..=128 => emit_in::<128>(skb, direction, captured, lost_before),
-        129..=256 => emit_in::<256>(skb, direction, captured, lost_before),
-        257..=512 => emit_in::<512>(skb, direction, captured, lost_before),
-        513..=1024 => emit_in::<1024>(skb, direction, captured, lost_before),
-        1025..=1536 => emit_in::<1536>(skb, direction, captured, lost_before),
-        1537..=4096 => emit_in::<4096>(skb, direction, captured, lost_before),
-        4097..=16_384 => emit_in::<16_384>(skb, direction, captured, lost_before),
-        16_385..=66_048 => emit_in::<66_048>(skb, direction, captured, lost_before),
-        _ => emit_in::<262_144>(skb, direction, captured, lost_before),
+        0..=128 => emit_in::<128>(skb, direction, part, lost_before),
+        129..=256 => emit_in::<256>(skb, direction, part, lost_before),
+        257..=512 => emit_in::<512>(skb, direction, part, lost_before),
+        513..=1024 => emit_in::<1024>(skb, direction, part, lost_before),
+        1025..=1536 => emit_in::<1536>(skb, direction, part, lost_before),
+        1537..=4096 => emit_in::<4096>(skb, direction, part, lost_before),
+        4097..=16_384 => emit_in::<16_384>(skb, direction, part, lost_before),
+        16_385..=66_048 => emit_in::<66_048>(skb, direction, part, lost_before),
+        _ => emit_in::<262_144>(skb, direction, part, lost_before),
     }
 }
 
@@ -44,15 +56,15 @@ pub(crate) fn emit(skb: *mut __sk_buff, direction: u8, lost_before: u64) -> Resu
 fn emit_in<const N: usize>(
     skb: *mut __sk_buff,
     direction: u8,
-    captured: u32,
+    part: Part,
     lost_before: u64,
 ) -> Result<(), Lost> {
     let mut slot = RECORDS.reserve::<Slot<N>>(0).ok_or(Lost::RingFull)?;
     let pointer = slot.as_mut_ptr();
     // SAFETY: the reservation is as large as the slot, and aligned to 8.
     let loaded = unsafe {
-        (&raw mut (*pointer).header).write(header(skb, direction, captured, lost_before));
-        load_bounded(skb, (&raw mut (*pointer).data).cast(), captured, N as u64)
+        (&raw mut (*pointer).header).write(header(skb, direction, part, lost_before));
+        load_bounded(skb, part, (&raw mut (*pointer).data).cast(), N as u64)
     };
     if loaded {
         slot.submit(wakeup(size_of::<Slot<N>>() as u64 + RING_HEADER));
@@ -64,7 +76,7 @@ fn emit_in<const N: usize>(
 }
 
 #[inline(always)]
-fn header(skb: *mut __sk_buff, direction: u8, captured: u32, lost_before: u64) -> RecordHeader {
+fn header(skb: *mut __sk_buff, direction: u8, part: Part, lost_before: u64) -> RecordHeader {
     // SAFETY: the context of a TC program is valid while it runs.
     let skb = unsafe { &*skb };
     let vlan_proto = if skb.vlan_present == 0 { 0 } else { low_16(skb.vlan_proto).swap_bytes() };
@@ -72,8 +84,8 @@ fn header(skb: *mut __sk_buff, direction: u8, captured: u32, lost_before: u64) -
         // SAFETY: the helper takes nothing and is there since Linux 5.8, as the ring buffer is.
         boot_ns: unsafe { bpf_ktime_get_boot_ns() },
         ifindex: skb.ifindex,
-        original_len: skb.len,
-        captured_len: captured,
+        original_len: part.len,
+        captured_len: part.captured,
         mark: skb.mark,
         gso_size: low_16(skb.gso_size),
         gso_segs: low_16(skb.gso_segs),
@@ -86,13 +98,13 @@ fn header(skb: *mut __sk_buff, direction: u8, captured: u32, lost_before: u64) -
     }
 }
 
-/// Copies the packet's first `captured` bytes to memory of `size` bytes.
+/// Copies the packet's first bytes to memory of `size` bytes.
 ///
 /// The verifier must see both bounds on the very register that goes to the helper, as ordered comparisons:
 /// `captured` is made opaque, or LLVM would fold the two with what it knows already.
 #[inline(always)]
-unsafe fn load_bounded(skb: *mut __sk_buff, to: *mut c_void, captured: u32, size: u64) -> bool {
-    let length = opaque(u64::from(captured));
+unsafe fn load_bounded(skb: *mut __sk_buff, part: Part, to: *mut c_void, size: u64) -> bool {
+    let length = opaque(u64::from(part.captured));
     if length > size {
         return false;
     }
@@ -101,7 +113,7 @@ unsafe fn load_bounded(skb: *mut __sk_buff, to: *mut c_void, captured: u32, size
         return false;
     }
     // SAFETY: the caller's memory has `size` bytes, and `length` is at most that.
-    unsafe { bpf_skb_load_bytes(skb.cast(), 0, to, length as u32) == 0 }
+    unsafe { bpf_skb_load_bytes(skb.cast(), part.origin, to, length as u32) == 0 }
 }
 
 /// The same value, of which the compiler knows nothing any more.

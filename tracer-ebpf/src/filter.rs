@@ -33,20 +33,20 @@ enum Progress {
     End,
 }
 
-/// Whether a packet matches:
+/// Whether a packet, given its first header, matches:
 ///
 /// 1. The set is everything.
 /// 2. An IP header (outer, inner or quoted) has an address of the set that counts at any layer.
 /// 3. The last IP header found has an address of the set that counts only there.
 #[inline(always)]
-pub(crate) fn matches(skb: *mut __sk_buff, link: u32, filter: &FilterState, walk: *mut Walk) -> bool {
+pub(crate) fn matches(skb: *mut __sk_buff, first: Cursor, filter: &FilterState, walk: *mut Walk) -> bool {
     if filter.flags & EVERYTHING != 0 {
         return true;
     }
     let walk = Cells(walk);
     walk.set_likely(0);
     walk.set_if_innermost(false);
-    walk.go(parse::start(link));
+    walk.go(first);
     for _ in 0..MAX_HEADERS {
         match advance(skb, filter, walk) {
             Progress::Continue => {}

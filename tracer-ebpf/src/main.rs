@@ -60,18 +60,24 @@ fn observe(ctx: &TcContext, direction: u8) {
     // SAFETY: an array map's value stays; user space changes it word by word.
     let filter = unsafe { &*filter };
     counters.seen += 1;
-    let matches = filter::matches(skb, link, filter, walk);
+    // By way of the map: the verifier then follows one unknown number, not one path for each way to it.
+    // SAFETY: as above.
+    let origin = unsafe {
+        (&raw mut (*walk).offset).write_volatile(parse::origin(skb, link));
+        (&raw const (*walk).offset).read_volatile()
+    };
+    let matches = filter::matches(skb, parse::start(link, origin), filter, walk);
     trace!(ctx, "interface {}, packet of {} bytes, matches {}", ifindex, ctx.len(), u32::from(matches));
     if matches {
-        record(ctx, direction, counters);
+        record(ctx, origin, direction, counters);
     } else {
         counters.filtered += 1;
     }
 }
 
 #[inline(always)]
-fn record(ctx: &TcContext, direction: u8, counters: &mut Counters) {
-    match emit::emit(ctx.skb.skb, direction, counters.lost_since_record) {
+fn record(ctx: &TcContext, origin: u32, direction: u8, counters: &mut Counters) {
+    match emit::emit(ctx.skb.skb, origin, direction, counters.lost_since_record) {
         Ok(()) => {
             counters.written += 1;
             counters.lost_since_record = 0;

@@ -3,7 +3,8 @@
 //! One step reads one header and says what comes next, so that every nesting costs the verifier the same.
 
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::bpf_skb_load_bytes;
+use aya_ebpf::bindings::bpf_hdr_start_off::BPF_HDR_START_NET;
+use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative};
 use tracer_common::counters::LINK_ETHERNET;
 use tracer_common::filter::Address;
 
@@ -41,6 +42,8 @@ const MOBILITY: Kind = PROTOCOL + 135;
 const HOST_IDENTITY: Kind = PROTOCOL + 139;
 const SHIM6: Kind = PROTOCOL + 140;
 
+const IPV6_HEADER: u32 = 40;
+
 const VXLAN: u16 = 4789;
 const VXLAN_LINUX: u16 = 8472;
 const GENEVE: u16 = 6081;
@@ -77,10 +80,35 @@ pub(crate) struct Ip {
     pub(crate) later_fragment: bool,
 }
 
-/// The first header of a packet.
+/// Where a packet begins.
+///
+/// Before Linux 5.14 a tunnel device that has no link layer hands its hook a received packet with all that was taken
+/// off still in front: the Ethernet header of the uplink and the outer IP header. The network header is the inner one
+/// already; how far behind the start it is, its length tells.
 #[inline(always)]
-pub(crate) fn start(link: u32) -> Cursor {
-    Cursor { offset: 0, kind: if link == LINK_ETHERNET { ETHERNET } else { IP_BY_VERSION } }
+pub(crate) fn origin(skb: *mut __sk_buff, link: u32) -> u32 {
+    if link == LINK_ETHERNET {
+        return 0;
+    }
+    // SAFETY: the context of a TC program is valid while it runs.
+    let len = unsafe { (*skb).len };
+    let Some(network) = load_network(skb) else { return 0 };
+    let total = match network[0] >> 4 {
+        4 => u32::from(u16::from_be_bytes([network[2], network[3]])),
+        6 => u32::from(u16::from_be_bytes([network[4], network[5]])) + IPV6_HEADER,
+        _ => return 0,
+    };
+    if total == 0 || total >= len {
+        return 0;
+    }
+    let behind = len - total;
+    if load::<NetworkStart>(skb, behind) == Some(network) { behind } else { 0 }
+}
+
+/// The first header of a packet that begins at `origin`.
+#[inline(always)]
+pub(crate) fn start(link: u32, origin: u32) -> Cursor {
+    Cursor { offset: origin, kind: if link == LINK_ETHERNET { ETHERNET } else { IP_BY_VERSION } }
 }
 
 /// Reads the header at the cursor.
@@ -265,6 +293,26 @@ fn icmpv6(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
 #[inline(always)]
 fn load_u16(skb: *mut __sk_buff, offset: u32) -> Option<u16> {
     load::<[u8; 2]>(skb, offset).map(u16::from_be_bytes)
+}
+
+/// The first bytes of an IP header, up to the length in either version.
+type NetworkStart = [u8; 6];
+
+/// Copies them from where the kernel takes the network header to be.
+#[inline(always)]
+fn load_network(skb: *mut __sk_buff) -> Option<NetworkStart> {
+    let mut value = NetworkStart::default();
+    // SAFETY: the helper (Linux 5.0) writes all of `value` or fails.
+    let result = unsafe {
+        bpf_skb_load_bytes_relative(
+            skb.cast(),
+            0,
+            value.as_mut_ptr().cast(),
+            size_of::<NetworkStart>() as u32,
+            BPF_HDR_START_NET,
+        )
+    };
+    (result == 0).then_some(value)
 }
 
 /// Copies a header from wherever in the skb it is. Absent when the packet ends before.
