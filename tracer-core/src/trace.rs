@@ -141,7 +141,7 @@ impl Tracer {
     /// Takes the next item of a capture, which arrived at `now`; `now` comes from one clock that never goes back.
     pub fn take(&mut self, source: SourceId, item: &Item<'_>, now: Timestamp) {
         match item {
-            Item::Section(section) => self.sources[source.0].begin(section, &mut self.points),
+            Item::Section(section) => self.sources[source.0].begin(section, &mut self.points, now),
             Item::Interface(_, interface) => self.sources[source.0].describe(interface, &mut self.points),
             Item::Frame(frame) => self.observe(source, frame, now),
             Item::Statistics(id, time, statistics) => {
@@ -170,6 +170,7 @@ impl Tracer {
 
     /// Closes every window that all captures have delivered past.
     pub fn advance(&mut self, now: Timestamp) -> Progress {
+        self.pass_over_empty(now);
         let delivered = self.delivered(now);
         while let Some(group) = self.correlator.closed(delivered) {
             self.close(&group, false);
@@ -193,8 +194,19 @@ impl Tracer {
 
     /// Up to when, by the trace's clock, all captures that go on have delivered everything.
     fn delivered(&self, now: Timestamp) -> Timestamp {
-        let going_on = self.sources.iter().filter(|source| !source.has_ended);
+        let since = now.before(self.options.window);
+        let going_on = self.sources.iter().filter(|source| !source.has_ended && !source.is_empty(since));
         going_on.map(|source| source.delivered().unwrap_or_default()).min().unwrap_or(now)
+    }
+
+    /// A namespace without interfaces holds nothing up; one may still appear.
+    fn pass_over_empty(&mut self, now: Timestamp) {
+        let since = now.before(self.options.window);
+        for number in 0..self.sources.len() {
+            if !self.sources[number].is_attached && self.sources[number].is_empty(since) {
+                self.attached(SourceId(number), now);
+            }
+        }
     }
 
     fn attached(&mut self, source: SourceId, now: Timestamp) {

@@ -197,6 +197,11 @@ impl<'a> Session<'a> {
             }
             Message::Ended(number, end) => self.ended(number, &end, now),
         }
+        self.announce();
+    }
+
+    /// Says once that everything is watched.
+    fn announce(&mut self) {
         if !self.is_announced && self.tracer.is_ready() && self.failed.len() < self.streams.len() {
             self.is_announced = true;
             let interfaces = self.tracer.points().interfaces().count();
@@ -242,7 +247,9 @@ impl<'a> Session<'a> {
 
     fn tick(&mut self) -> Result<(), TraceError> {
         output::check_stdout()?;
-        self.advance()
+        self.advance()?;
+        self.announce();
+        Ok(())
     }
 
     fn advance(&mut self) -> Result<(), TraceError> {

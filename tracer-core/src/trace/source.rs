@@ -21,6 +21,7 @@ pub(super) struct Source {
     boot_id: Option<String>,
     interfaces: Vec<(InterfaceIndex, LinkLayer)>,
     clock: Option<Clock>,
+    began: Option<Timestamp>,
     pub(super) is_attached: bool,
     pub(super) has_ended: bool,
 }
@@ -43,6 +44,7 @@ impl Source {
             boot_id: None,
             interfaces: Vec::new(),
             clock: None,
+            began: None,
             is_attached: false,
             has_ended: false,
         }
@@ -52,7 +54,8 @@ impl Source {
         &self.node
     }
 
-    pub(super) fn begin(&mut self, section: &Section, points: &mut Points) {
+    pub(super) fn begin(&mut self, section: &Section, points: &mut Points, now: Timestamp) {
+        self.began = Some(now);
         self.interfaces.clear();
         self.boot_id.clone_from(&section.boot_id);
         points.node(&self.node, section.boot_id.as_deref());
@@ -80,6 +83,11 @@ impl Source {
         clock.least_delay = clock.least_delay.min(delay);
         clock.delivered = clock.delivered.max(time);
         time.offset(clock.least_delay)
+    }
+
+    /// Whether it began before `since` and has nothing to observe: no interface will tell that it is attached.
+    pub(super) fn is_empty(&self, since: Timestamp) -> bool {
+        self.interfaces.is_empty() && self.began.is_some_and(|began| began <= since)
     }
 
     /// Up to when, by the trace's clock, it has delivered everything; absent before its first item.
