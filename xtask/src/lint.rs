@@ -3,7 +3,9 @@
 //! Builds into a target directory of its own, where no setup has been: the host crates are checked as on a
 //! machine without an eBPF toolchain, and the objects that tests embed stay as they are.
 
-use anyhow::{Result, ensure};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
 
 use crate::step::{output, run, step};
 use crate::workspace::{Workspace, find_program};
@@ -30,6 +32,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
     step("clippy of the host crates, with no eBPF toolchain", || {
         clippy(workspace, "--all-targets", "-D warnings")
     })?;
+    step("kflow built without an eBPF toolchain says so", || without_toolchain(workspace))?;
     step("clippy of the eBPF crates", || {
         // They have no unwinding, and clippy compiles them for the host.
         clippy(workspace, "--package tracer-ebpf --package lab-ebpf", "-D warnings -C panic=abort")
@@ -42,6 +45,21 @@ fn clippy(workspace: &Workspace, what: &str, flags: &str) -> Result<()> {
     cargo.env("CARGO_TARGET_DIR", workspace.target().join("lint"));
     cargo.args(what.split_whitespace()).arg("--").args(flags.split_whitespace());
     run(&mut cargo)
+}
+
+/// Whether a `kflow` with an empty object ends as promised: with code 4 and the remedy.
+fn without_toolchain(workspace: &Workspace) -> Result<()> {
+    let target = workspace.target().join("lint");
+    let mut build = workspace.cargo("build --locked --package tracer");
+    run(build.env("CARGO_TARGET_DIR", &target))?;
+    let program = target.join("debug/kflow");
+    let capture = ["capture", "-i", "lo", "-w", "/dev/null"];
+    let ended = Command::new(&program).args(capture).stdin(Stdio::null()).output();
+    let ended = ended.with_context(|| format!("cannot run {}", program.display()))?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let is_told = said.contains("built without eBPF: run `cargo xtask setup`");
+    ensure!(ended.status.code() == Some(4) && is_told, "it ended with {} and said: {said}", ended.status);
+    Ok(())
 }
 
 fn dependency_direction(workspace: &Workspace) -> Result<()> {
