@@ -77,6 +77,9 @@ pub fn run(args: TraceArgs) -> Result<Exit, TraceError> {
 }
 
 async fn trace(plan: &TracePlan) -> Result<Exit, TraceError> {
+    for node in plan.unwatched() {
+        eprintln!("kflow: {node} is not watched, its hops will be missing: add --node {node}=netns:PATH");
+    }
     let mut session = Session::start(plan)?;
     let mut stop = Stop::new(plan.args.duration).map_err(TraceError::Runtime)?;
     let mut ticks = tokio::time::interval(TICK);
@@ -266,14 +269,14 @@ impl<'a> Session<'a> {
             return Err(TraceError::NothingWatched(exit.unwrap_or(Exit::Failed)));
         }
         self.advance()?;
-        let Self { tracer, mut printer, mut recorder, mut had_events, .. } = self;
+        let Self { plan, tracer, mut printer, mut recorder, mut had_events, .. } = self;
         let (report, progress, points) = tracer.finish();
         printer.events(&progress.events)?;
         had_events |= !progress.events.is_empty();
         recorder.frames(&progress.frames, &points)?;
         recorder.finish(&report.loss, &points)?;
         printer.report(&report, had_events)?;
-        let is_complete = report.is_complete() && !recorder.has_failed();
+        let is_complete = report.is_complete() && !recorder.has_failed() && plan.unwatched().is_empty();
         Ok(if is_complete { Exit::Complete } else { Exit::Incomplete })
     }
 }

@@ -131,6 +131,17 @@ fn a_missing_capability_is_named_with_the_remedy() -> Test {
 }
 
 #[test]
+fn a_node_of_an_end_that_is_not_watched_is_named() -> Test {
+    let lab = Lab::up(&LabConfig::default())?;
+    let words = "--state STATE --node k8s-node1=netns:NODE1 pod-src pod-dest";
+    let outcome = Kflow::run(&kflow::program(), arguments(&lab, words))?;
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    assert!(outcome.stderr.contains("k8s-node2 is not watched"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("k8s-node1 is not watched"), "{}", outcome.stderr);
+    Ok(())
+}
+
+#[test]
 fn silence_comes_with_what_was_watched_and_nearly_matched() -> Test {
     let site = Site::up(Overlay::Ipip)?;
     // To pod-dest, but not from pod-src.

@@ -94,8 +94,6 @@ pub struct Party {
     pub seeds: Vec<Seed>,
     /// Addresses of services that may lead to it: they count as long as no translation was seen.
     pub fronts: Vec<Seed>,
-    /// Pods that it consists of, as `namespace/name`.
-    pub pods: Vec<String>,
     /// Nodes that it is on, as far as they are known.
     pub nodes: Vec<String>,
 }
@@ -122,7 +120,7 @@ impl Party {
     }
 
     fn empty() -> Self {
-        Self { label: String::new(), seeds: vec![], fronts: vec![], pods: vec![], nodes: vec![] }
+        Self { label: String::new(), seeds: vec![], fronts: vec![], nodes: vec![] }
     }
 
     fn pod(namespace: &str, name: &str, state: &ClusterState) -> Result<Self, ResolveError> {
@@ -147,7 +145,6 @@ impl Party {
                 .filter(leads_here)
                 .flat_map(|s| state.fronts_of(s, |_| true))
                 .collect(),
-            pods: vec![full],
             nodes: pod.node.iter().cloned().collect(),
             ..Self::empty()
         })
@@ -195,7 +192,6 @@ impl Party {
                 }));
                 let pod =
                     state.pods.iter().find(|pod| !pod.is_host_network && pod.addresses.contains(address));
-                party.pods.extend(pod.map(Pod::full_name));
                 party.nodes.extend(pod.and_then(|pod| pod.node.clone()));
             }
         }
@@ -410,10 +406,7 @@ mod tests {
         let all = party("svc/web").unwrap();
         assert_eq!(all.seeds.len(), 6);
         assert!(all.is_specific());
-        assert_eq!(
-            (all.pods.as_slice(), all.nodes.as_slice()),
-            (["default/web".to_owned()].as_slice(), ["node1".to_owned()].as_slice())
-        );
+        assert_eq!(all.nodes, ["node1"]);
     }
 
     #[test]
@@ -421,7 +414,7 @@ mod tests {
         let one = party("svc/one").unwrap();
         let endpoint: IpAddr = "10.0.0.5".parse().unwrap();
         assert!(one.seeds.iter().any(|s| s.address == endpoint && s.port == Some((Protocol::TCP, 8080))));
-        assert_eq!(party("svc/one:80").unwrap().pods, ["default/web"]);
+        assert_eq!(party("svc/one:80").unwrap().nodes, ["node1"]);
     }
 
     #[test]

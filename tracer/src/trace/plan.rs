@@ -91,6 +91,18 @@ pub struct TracePlan {
 }
 
 impl TracePlan {
+    /// Nodes that one of the ends is on and that no capture watches.
+    pub fn unwatched(&self) -> Vec<&str> {
+        let ends = std::iter::once(&self.scope.source).chain(&self.scope.destination);
+        let is_watched =
+            |node: &str| self.places.iter().any(|place| place.pod.is_none() && place.node == node);
+        let nodes = ends.flat_map(|end| &end.nodes).map(String::as_str);
+        let mut unwatched: Vec<&str> = nodes.filter(|node| !is_watched(node)).collect();
+        unwatched.sort_unstable();
+        unwatched.dedup();
+        unwatched
+    }
+
     /// Bytes kept of each packet; 0 on the command line keeps all, as with tcpdump.
     pub fn snap(&self) -> SnapLength {
         if self.args.snapshot_length == 0 { SNAP_WHOLE } else { SnapLength(self.args.snapshot_length) }
