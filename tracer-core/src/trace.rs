@@ -128,11 +128,6 @@ impl Tracer {
         &self.points
     }
 
-    /// Names of addresses.
-    pub fn names(&self) -> &Names {
-        &self.names
-    }
-
     /// Whether every capture said that its programs are attached, or ended.
     pub fn is_ready(&self) -> bool {
         self.ready.is_some()

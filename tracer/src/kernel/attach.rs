@@ -125,11 +125,6 @@ impl Attacher {
         Ok((Self { mode, owner: None }, clsact::sweep()?))
     }
 
-    /// How programs are attached; no longer [`AttachMode::Auto`] once one was.
-    pub const fn mode(&self) -> AttachMode {
-        self.mode
-    }
-
     /// Attaches both programs to an interface, before all that is there.
     pub fn attach(&mut self, programs: &mut Programs, link: &Link) -> Result<Attachment, AttachError> {
         let (ingress, first) = self.attach_one(programs, link, Direction::Ingress)?;
