@@ -24,6 +24,8 @@ pub struct Sighting {
     pub ttl: u8,
     /// The observed packet that it was part of.
     pub observation: ObservationId,
+    /// Which wire segment of that packet it is, from 0.
+    pub part: u16,
 }
 
 /// How sure it is that the hops of a journey are one packet.

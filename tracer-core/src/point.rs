@@ -20,8 +20,8 @@ pub struct InterfaceIndex(pub u32);
 pub struct Point {
     /// The interface.
     pub interface: InterfaceIndex,
-    /// Relative to the interface.
-    pub direction: Direction,
+    /// Relative to the interface; absent where neither the capture nor the packets tell.
+    pub direction: Option<Direction>,
 }
 
 /// One machine with one clock.

@@ -41,8 +41,30 @@ pub struct TraceOptions {
     pub decoder: Decoder,
     /// Whether frames are kept until their journeys are known, to be written with comments.
     pub keep_frames: bool,
+    /// Whether journeys are handed out one by one, for whoever checks them.
+    pub keep_journeys: bool,
+    /// Whether items come merged in the order of their times, as from files: then no capture is waited for.
+    pub is_merged: bool,
     /// Bounds on what is remembered.
     pub budget: Budget,
+}
+
+/// What a capture is known to tell before its first item.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// Its node, unless its interfaces say otherwise.
+    pub node: String,
+    /// Whether it tells of each packet whether it is a super-packet (`gso_size`); captures of other tools do not.
+    pub tells_gso: bool,
+}
+
+/// A journey with the flow that it belongs to.
+#[derive(Clone, Debug)]
+pub struct TracedJourney {
+    /// The flow, as known so far; absent where there were too many.
+    pub flow: Option<FlowId>,
+    /// Its hops.
+    pub journey: Journey,
 }
 
 /// Bounds on what a trace remembers; what exceeds them is counted in the loss report.
@@ -70,12 +92,14 @@ pub struct Progress {
     pub events: Vec<Event>,
     /// Frames of the traced flows with their place on their way, in the order of their times.
     pub frames: Vec<TracedFrame>,
+    /// Journeys of all flows, with [`TraceOptions::keep_journeys`] only.
+    pub journeys: Vec<TracedJourney>,
 }
 
 /// Follows packets through any number of captures.
 pub struct Tracer {
     options: TraceOptions,
-    scope: Scope,
+    scope: Option<Scope>,
     names: Names,
     points: Points,
     headers: HeadersTable,
@@ -94,8 +118,8 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// A trace of the flows in a scope.
-    pub fn new(options: TraceOptions, scope: Scope, names: Names) -> Self {
+    /// A trace of the flows in a scope, or of every flow.
+    pub fn new(options: TraceOptions, scope: Option<Scope>, names: Names) -> Self {
         Self {
             headers: HeadersTable::new(options.budget.headers),
             correlator: Correlator::new(options.window, options.budget.sightings),
@@ -118,8 +142,8 @@ impl Tracer {
     }
 
     /// Announces a capture; all are announced before the first item of any.
-    pub fn source(&mut self, node: &str) -> SourceId {
-        self.sources.push(Source::new(node));
+    pub fn source(&mut self, spec: &SourceSpec) -> SourceId {
+        self.sources.push(Source::new(&spec.node));
         SourceId(self.sources.len() - 1)
     }
 
@@ -213,10 +237,6 @@ impl Tracer {
 
     fn observe(&mut self, source: SourceId, frame: &Frame<'_>, now: Timestamp) {
         let Some((interface, link)) = self.sources[source.0].interface(frame.interface) else { return };
-        let Some(direction) = frame.direction else {
-            self.loss.undirected += 1;
-            return;
-        };
         let packet = match self.options.decoder.decode(link, &frame.data, frame.original_len) {
             Ok(packet) => packet,
             Err(DecodeError::NotIp) => return,
@@ -232,10 +252,10 @@ impl Tracer {
         let seen = self.sources[source.0].note(frame.time, now);
         let observation = ObservationId(self.observations);
         self.observations += 1;
-        let point = Point { interface, direction };
+        let point = Point { interface, direction: frame.direction };
         let ttl = packet.ip.ttl;
-        for segment in segments(&packet, frame.gso, &self.options.hash_key) {
-            let sighting = Sighting { point, time: frame.time, headers, ttl, observation };
+        for (part, segment) in (0..).zip(segments(&packet, frame.gso, &self.options.hash_key)) {
+            let sighting = Sighting { point, time: frame.time, headers, ttl, observation, part };
             self.correlator.push(segment, sighting, seen);
         }
         if self.options.keep_frames {
@@ -250,9 +270,12 @@ impl Tracer {
         self.loss.ambiguous += split.ambiguous;
         for journey in split.journeys {
             let is_at_edge = is_partial || (is_end && self.is_in_flight(&journey));
-            let Some((id, orientation)) = self.timeline.add(&journey, &self.headers, is_at_edge) else {
-                continue;
-            };
+            let place = self.timeline.add(&journey, &self.headers, is_at_edge);
+            if self.options.keep_journeys {
+                let flow = place.map(|(id, _)| id);
+                self.progress.journeys.push(TracedJourney { flow, journey: journey.clone() });
+            }
+            let Some((id, orientation)) = place else { continue };
             self.tell(id, orientation, &journey, is_at_edge);
             if self.options.keep_frames {
                 self.frames.note(&journey, orientation, &self.headers);
@@ -273,7 +296,7 @@ impl Tracer {
             return Some((*number, false));
         }
         let flow = self.timeline.get(id)?;
-        if !self.scope.contains(&flow.tuples) {
+        if self.scope.as_ref().is_some_and(|scope| !scope.contains(&flow.tuples)) {
             return None;
         }
         let number = self.next_number;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tracer_core::flow::Port;
 use tracer_core::identity::HashKey;
 use tracer_core::packet::Decoder;
-use tracer_core::trace::{Budget, SourceId, TraceOptions, Tracer};
+use tracer_core::trace::{Budget, SourceId, SourceSpec, TraceOptions, Tracer};
 use tracer_core::units::Timestamp;
 
 use crate::cli::trace::TraceArgs;
@@ -157,10 +157,14 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn start(plan: &'a TracePlan) -> Result<Self, TraceError> {
         let args = &plan.args;
-        let mut tracer = Tracer::new(options(args), plan.scope.clone(), plan.names.clone());
+        let mut tracer = Tracer::new(options(args), Some(plan.scope.clone()), plan.names.clone());
         let recorder = Recorder::create(args.write.as_deref(), plan.snap(), &plan.names)?;
         let is_stdout_taken = args.write.as_deref().is_some_and(|path| path.as_os_str() == "-");
-        let sources = plan.places.iter().map(|place| tracer.source(&place.node)).collect();
+        let sources = plan
+            .places
+            .iter()
+            .map(|place| tracer.source(&SourceSpec { node: place.node.clone(), tells_gso: true }))
+            .collect();
         let (sender, receiver) = channel(QUEUE);
         let start = |(number, place)| Stream::start(number, place, plan, sender.clone());
         Ok(Self {
@@ -291,6 +295,8 @@ fn options(args: &TraceArgs) -> TraceOptions {
             None => decoder,
         },
         keep_frames: args.write.is_some(),
+        keep_journeys: false,
+        is_merged: false,
         budget: Budget::default(),
     }
 }

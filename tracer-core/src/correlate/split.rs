@@ -154,11 +154,11 @@ fn became(before: &Chain, after: &Chain, points: &Points) -> bool {
     host_sightings(after, points).any(|(node, out)| {
         let here = |chain: &Chain, direction: Direction| {
             host_sightings(chain, points)
-                .filter(|(at, sighting)| *at == node && sighting.point.direction == direction)
+                .filter(|(at, sighting)| *at == node && sighting.point.direction == Some(direction))
                 .map(|(_, sighting)| sighting.time)
                 .min()
         };
-        out.point.direction == Direction::Egress
+        out.point.direction == Some(Direction::Egress)
             && here(before, Direction::Ingress).is_some_and(|time| time <= out.time)
             && here(before, Direction::Egress).is_none()
             && here(after, Direction::Ingress).is_none()

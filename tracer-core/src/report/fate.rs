@@ -61,19 +61,19 @@ impl Reporter<'_> {
             let (is_watched, is_here) = match owner {
                 Owner::Pod { name, .. } if self.points.observes_pod(name) => (
                     true,
-                    interface.pod.as_ref() == Some(name) && place.point.direction == Direction::Ingress,
+                    interface.pod.as_ref() == Some(name) && place.point.direction == Some(Direction::Ingress),
                 ),
                 Owner::Pod { node: Some(home), .. } => {
-                    let leaves = interface.pod.is_none() && place.point.direction == Direction::Egress;
+                    let leaves = interface.pod.is_none() && place.point.direction == Some(Direction::Egress);
                     (self.points.observes_node(home), home == node && leaves)
                 }
                 Owner::Node { name } => {
-                    let enters = interface.pod.is_none() && place.point.direction == Direction::Ingress;
+                    let enters = interface.pod.is_none() && place.point.direction == Some(Direction::Ingress);
                     let is_node_port = self.names.is_node_port(headers.flow);
                     (self.points.observes_node(name), name == node && enters && !is_node_port)
                 }
                 // A service's address is nobody's: a packet that came in with it has to leave with another.
-                Owner::Service { .. } => (place.point.direction == Direction::Ingress, false),
+                Owner::Service { .. } => (place.point.direction == Some(Direction::Ingress), false),
                 Owner::Pod { node: None, .. } => (false, false),
             };
             if is_watched && is_here && is_plain {

@@ -18,8 +18,9 @@ pub struct Hop {
     pub pod: Option<String>,
     /// Interface.
     pub interface: String,
-    /// Direction relative to the interface.
-    pub direction: Direction,
+    /// Direction relative to the interface; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// Innermost source here.
     pub source: NamedEndpoint,
     /// Innermost destination here.

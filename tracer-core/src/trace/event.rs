@@ -67,8 +67,9 @@ pub struct PlaceName {
     pub pod: Option<String>,
     /// Interface.
     pub interface: String,
-    /// Direction relative to the interface.
-    pub direction: crate::units::Direction,
+    /// Direction relative to the interface; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<crate::units::Direction>,
 }
 
 /// What was told of a flow already.

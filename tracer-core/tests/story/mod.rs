@@ -29,7 +29,7 @@ use tracer_core::identity::HashKey;
 use tracer_core::output::text::{self, Colour};
 use tracer_core::packet::Decoder;
 use tracer_core::resolve::{ClusterState, Names, Party, Scope};
-use tracer_core::trace::{Budget, TraceOptions, Tracer};
+use tracer_core::trace::{Budget, SourceSpec, TraceOptions, Tracer};
 use tracer_core::units::{SnapLength, Timestamp};
 
 /// When the stories take place.
@@ -132,7 +132,7 @@ impl Story {
         let mut tracer = self.tracer();
         let mut arrivals = Vec::new();
         for (node, lag) in self.nodes.iter().zip(lags.iter().cycle()) {
-            let id = tracer.source(node);
+            let id = tracer.source(&SourceSpec { node: node.clone(), tells_gso: true });
             let offset = self.clocks.get(node).copied().unwrap_or_default();
             let mut latest = Timestamp(EPOCH);
             for item in items(&self.capture(node)) {
@@ -170,9 +170,11 @@ impl Story {
             hash_key: HashKey([3; 16]),
             decoder: Decoder::default(),
             keep_frames: false,
+            keep_journeys: false,
+            is_merged: false,
             budget: Budget::default(),
         };
-        Tracer::new(options, scope, Names::of(&state))
+        Tracer::new(options, Some(scope), Names::of(&state))
     }
 
     /// What the node's recorder writes: the marks that all is attached, its packets, its counters.

@@ -7,6 +7,7 @@ use super::{Colour, change, endpoint, latency, packets};
 use crate::report::{FlowReport, Hop, LaneReport, Stop, TcpReport};
 use crate::resolve::short;
 use crate::timeline::Orientation;
+use crate::units::Direction;
 
 /// Where a hop is: the pod's or the node's namespace, and the interface.
 pub(super) fn place(node: &str, pod: Option<&String>, interface: &str) -> String {
@@ -103,6 +104,14 @@ fn verdict(lane: &LaneReport, colour: Colour) -> String {
     parts.join(", ")
 }
 
+fn direction_word(direction: Option<Direction>) -> &'static str {
+    match direction {
+        Some(Direction::Ingress) => "ingress",
+        Some(Direction::Egress) => "egress",
+        None => "either way",
+    }
+}
+
 fn hop_place(hop: &Hop) -> String {
     place(&hop.node, hop.pod.as_ref(), &hop.interface)
 }
@@ -120,7 +129,11 @@ fn line(
         None if before.is_some() => "unknown".to_owned(),
         None => String::new(),
     };
-    let line = format!("  {number:>3}  {place:<width$}  {:<9}  {:>7}  {times}", hop.direction, hop.packets);
+    let line = format!(
+        "  {number:>3}  {place:<width$}  {:<9}  {:>7}  {times}",
+        direction_word(hop.direction),
+        hop.packets
+    );
     writeln!(writer, "{}", line.trim_end())?;
     for happened in &hop.changes {
         writeln!(writer, "         {}", change(happened))?;
@@ -134,9 +147,9 @@ fn line(
 }
 
 fn stop(writer: &mut impl Write, stop: &Stop, colour: Colour) -> io::Result<()> {
-    let after = format!("{} {}", hop_place(&stop.after), stop.after.direction);
+    let after = format!("{} {}", hop_place(&stop.after), direction_word(stop.after.direction));
     let before = match &stop.before {
-        Some(hop) => format!("between {after} and {} {}", hop_place(hop), hop.direction),
+        Some(hop) => format!("between {after} and {} {}", hop_place(hop), direction_word(hop.direction)),
         None => format!("after {after}, seen nowhere else"),
     };
     let text = match &stop.uncertain {
