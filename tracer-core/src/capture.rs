@@ -1,16 +1,19 @@
-//! pcapng, the only format in which packets travel between the parts of kflow.
+//! pcapng, the only format in which packets travel between the parts of kflow; pcap and pcapng of other tools.
 //!
 //! What kflow needs beyond the bytes stands where the format has a place for it (draft-ietf-opsawg-pcapng):
 //! the node in the section header, the observation point in the interface description, the direction in the
 //! packet flags, losses in the statistics blocks. GSO facts and the mark travel in a custom option.
 
+mod buffer;
+mod link;
 mod option;
 mod read;
 mod write;
 
 use std::borrow::Cow;
+use std::io;
 
-pub use read::{CaptureReader, Item};
+pub use read::{CaptureFormat, CaptureReader, Item};
 use thiserror::Error;
 pub use write::CaptureWriter;
 
@@ -38,22 +41,23 @@ pub struct InterfaceId(pub u32);
 pub enum LinkLayer {
     /// Frames with the Ethernet header that was on the interface.
     Ethernet,
-    /// The interface has no link layer; an Ethernet header with zero addresses was put before each packet.
+    /// An Ethernet header with zero addresses was put before each packet: the interface has no link layer, or the
+    /// capture one of another kind (RAW, NULL, LOOP, SLL, SLL2).
     SyntheticEthernet,
-    /// A link type of another tool's capture (tcpdump.org/linktypes.html).
+    /// A link type of another tool's capture that is not decoded (tcpdump.org/linktypes.html).
     Other(u32),
 }
 
 /// An observation point less its direction, as an interface description block holds it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Interface {
-    /// Name of the interface in its network namespace (`if_name`).
+    /// Name of the interface in its network namespace (`if_name`); empty where the capture does not tell.
     pub name: String,
     /// Node; overrides that of the section, since a traced file holds several nodes in one section.
     pub node: Option<String>,
     /// The pod whose network namespace was entered; absent for the node's own namespace.
     pub pod: Option<String>,
-    /// Interface index in its namespace; absent in captures of other tools.
+    /// Interface index in its namespace; absent in captures of other tools, unless they tell it with each packet.
     pub ifindex: Option<u32>,
     /// Link layer of its packets.
     pub link: LinkLayer,
@@ -114,9 +118,29 @@ pub enum CaptureError {
     /// The sink refused bytes.
     #[error("cannot write the capture")]
     Write(#[source] pcap_file::PcapError),
-    /// The source failed, ended in the middle of a block, or is no pcapng.
+    /// The source failed.
     #[error("cannot read the capture")]
-    Read(#[source] pcap_file::PcapError),
+    Read(#[source] io::Error),
+    /// The source ended before its first byte.
+    #[error("the capture is empty")]
+    Empty,
+    /// The source begins as no capture does.
+    #[error("this is no capture: it begins neither as pcap nor as pcapng")]
+    NoCapture,
+    /// The source is packed by a program that makes files smaller.
+    #[error("the capture is compressed: unpack it first (`{0} -dc FILE | kflow trace -r -`)")]
+    Compressed(&'static str),
+    /// The source ended in the middle of a packet or block: its writer was killed, or it was copied in part.
+    #[error("the capture ends in the middle of a packet or block, which begins at byte {0}")]
+    CutShort(u64),
+    /// What stands there is no packet or block.
+    #[error("the capture is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// What is wrong.
+        what: &'static str,
+        /// Where the packet or block begins.
+        offset: u64,
+    },
     /// A packet or statistics block names an interface that was not described before.
     #[error("the capture names interface {0}, which it did not describe")]
     UnknownInterface(u32),
@@ -128,7 +152,7 @@ pub enum CaptureError {
 impl CaptureError {
     /// Whether the cause is a pipe that its reader closed: an ordinary end for a command-line program.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Write(pcap_file::PcapError::IoError(e)) if e.kind() == std::io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Write(pcap_file::PcapError::IoError(e)) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

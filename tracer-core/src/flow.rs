@@ -38,6 +38,27 @@ impl Protocol {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP)
     }
 
+    /// What an ICMP or ICMPv6 error says (RFC 792, RFC 1812, RFC 4443).
+    pub fn icmp_meaning(self, kind: u8, code: u8) -> String {
+        let words = match (self, kind, code) {
+            (Self::ICMP, 3, 0) => "network unreachable",
+            (Self::ICMP, 3, 1) | (Self::ICMPV6, 1, 3) => "host unreachable",
+            (Self::ICMP, 3, 2) => "protocol unreachable",
+            (Self::ICMP, 3, 3) | (Self::ICMPV6, 1, 4) => "port unreachable",
+            (Self::ICMP, 3, 4) => "fragmentation needed",
+            (Self::ICMP, 3, 9 | 10 | 13) | (Self::ICMPV6, 1, 1) => "administratively prohibited",
+            (Self::ICMP, 5, _) => "redirect",
+            (Self::ICMP, 11, 0) | (Self::ICMPV6, 3, 0) => "time to live exceeded in transit",
+            (Self::ICMP, 11, 1) | (Self::ICMPV6, 3, 1) => "fragment reassembly time exceeded",
+            (Self::ICMPV6, 1, 0) => "no route to destination",
+            (Self::ICMPV6, 1, 5 | 6) => "source address rejected",
+            (Self::ICMPV6, 2, _) => "packet too big",
+            (Self::ICMP, 12, _) | (Self::ICMPV6, 4, _) => "parameter problem",
+            _ => return format!("type {kind} code {code}"),
+        };
+        words.to_owned()
+    }
+
     /// Whether it is one of the two ICMPs.
     pub fn is_icmp(self) -> bool {
         matches!(self, Self::ICMP | Self::ICMPV6)

@@ -34,8 +34,11 @@ pub struct Sighting {
 pub enum Confidence {
     /// No other packet had its key.
     Exact,
-    /// Others had the same key: the k-th at one point is taken for the k-th at the next.
+    /// Others had the same key: they are told apart by order and time, the k-th at one point being the k-th at the
+    /// next.
     Ordinal,
+    /// Others had the same key and some of them were lost or doubled: how many is certain, which ones is not.
+    Flow,
     /// It may go on, or have begun, under other addresses: more than one translation fitted.
     Unknown,
 }
@@ -49,6 +52,8 @@ pub struct Journey {
     pub hops: Vec<Sighting>,
     /// How sure it is that this is one packet.
     pub confidence: Confidence,
+    /// Whether it is a duplicate that came into being on the way, before its first hop.
+    pub is_copy: bool,
 }
 
 impl Journey {

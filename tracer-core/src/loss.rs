@@ -1,5 +1,9 @@
 //! What was not seen, per cause: no result is complete without it.
 
+mod recorder;
+
+pub use recorder::{Cloud, RecorderLosses};
+
 use serde::Serialize;
 
 /// Counts of what a trace missed or could not use.
@@ -9,8 +13,8 @@ pub struct LossReport {
     pub interfaces: Vec<InterfaceLoss>,
     /// Packets that could not be decoded down to an IP flow.
     pub undecodable: u64,
-    /// Packets whose direction the capture does not tell.
-    pub undirected: u64,
+    /// Packets, and wire segments of UDP super-packets, of which too little was captured to recognise them.
+    pub unidentified: u64,
     /// Translations that could be told in more than one way and were not assigned.
     pub ambiguous: u64,
     /// Keys given up before their window was over, because memory ran out.
@@ -43,14 +47,15 @@ pub struct InterfaceLoss {
     pub seen: u64,
     /// Packets that matched the filter.
     pub matched: u64,
-    /// Packets that matched and were lost in the ring buffer.
-    pub lost: u64,
+    /// Packets that matched and were lost in the ring buffer; absent where the capture does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
 }
 
 impl LossReport {
     /// Packets that the recorders lost, over all interfaces.
     pub fn recorder_lost(&self) -> u64 {
-        self.interfaces.iter().map(|interface| interface.lost).sum()
+        self.interfaces.iter().filter_map(|interface| interface.lost).fold(0, u64::saturating_add)
     }
 
     /// Packets that the recorders of one node lost.
@@ -58,13 +63,13 @@ impl LossReport {
         self.interfaces
             .iter()
             .filter(|interface| interface.node == node)
-            .map(|interface| interface.lost)
-            .sum()
+            .filter_map(|interface| interface.lost)
+            .fold(0, u64::saturating_add)
     }
 
     /// Whether nothing is missing from the result.
     pub fn is_complete(&self) -> bool {
-        let others = self.undecodable + self.undirected + self.ambiguous + self.evicted + self.overflow;
-        self.recorder_lost() + others == 0 && self.broken_streams.is_empty()
+        let counts = [self.undecodable, self.unidentified, self.ambiguous, self.evicted, self.overflow];
+        self.recorder_lost() == 0 && counts.iter().all(|count| *count == 0) && self.broken_streams.is_empty()
     }
 }

@@ -1,12 +1,14 @@
 //! Captured bytes as layers: tunnels outside, one flow inside.
 
 mod decode;
+mod fragments;
 mod transport;
 
 use std::fmt;
 use std::net::IpAddr;
 
 pub use decode::{DecodeError, Decoder};
+pub use fragments::Fragments;
 use serde::Serialize;
 
 use crate::flow::FlowKey;
@@ -22,8 +24,11 @@ pub struct Packet<'a> {
     pub ip: IpFacts,
     /// Facts of the innermost transport header.
     pub transport: Transport,
-    /// Bytes of transport payload that the packet had, whether captured or not.
+    /// Bytes of transport payload that the packet had, whether captured or not; of the first fragment of a UDP
+    /// datagram those of the datagram.
     pub payload_len: u32,
+    /// Whether the snap length cut off TCP options that tell packets apart.
+    pub is_header_cut: bool,
     /// The captured part of the transport payload.
     pub payload: &'a [u8],
 }
@@ -100,6 +105,13 @@ pub struct Fragment {
     pub more: bool,
 }
 
+impl Fragment {
+    /// Whether it holds the transport header.
+    pub fn is_first(self) -> bool {
+        self.offset == 0
+    }
+}
+
 /// What the innermost transport header tells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Transport {
@@ -120,9 +132,11 @@ pub enum Transport {
         kind: u8,
         /// Code.
         code: u8,
-        /// Flow of the packet that an error quotes.
-        quoted: Option<FlowKey>,
+        /// The packet that an error quotes.
+        quoted: Option<Quote>,
     },
+    /// SCTP; its chunks are the payload.
+    Sctp(SctpFacts),
     /// Another protocol, or a fragment that is not the first.
     Other,
 }
@@ -140,6 +154,30 @@ pub struct TcpFacts {
     pub timestamps: Option<(u32, u32)>,
     /// First block of a selective acknowledgement: the one that changed last.
     pub sack: Option<(u32, u32)>,
+    /// Whether the receive window is closed.
+    pub is_window_zero: bool,
+    /// Maximum segment size that a SYN announces, in bytes (RFC 9293, section 3.7.1).
+    pub mss: Option<u16>,
+    /// Bytes of TCP options, which a segment has less payload for.
+    pub options_len: u8,
+}
+
+/// What an SCTP packet tells (RFC 9260).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SctpFacts {
+    /// Verification tag.
+    pub tag: u32,
+}
+
+/// The packet that an ICMP error quotes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Quote {
+    /// Its five-tuple, as it was where the error arose.
+    pub flow: FlowKey,
+    /// Its IPv4 identification; absent in IPv6.
+    pub identification: Option<u32>,
+    /// Next-hop MTU in bytes, of "fragmentation needed" (RFC 1191) and "packet too big" (RFC 4443).
+    pub mtu: Option<u32>,
 }
 
 /// The TCP flags that stay on one known segment through segmentation and coalescing, by their bits in the header.

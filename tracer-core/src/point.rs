@@ -56,6 +56,8 @@ pub struct Points {
     nodes: Vec<Node>,
     interfaces: Vec<ObservedInterface>,
     node_ids: HashMap<String, NodeId>,
+    /// The first node with the same clock, by the number of the node.
+    clocks: Vec<NodeId>,
 }
 
 impl Points {
@@ -65,6 +67,9 @@ impl Points {
             return *id;
         }
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let same = self.nodes.iter().position(|node| boot_id.is_some() && node.boot_id.as_deref() == boot_id);
+        let clock = same.and_then(|number| u32::try_from(number).ok()).map_or(id, NodeId);
+        self.clocks.push(clock);
         self.nodes.push(Node { name: name.to_owned(), boot_id: boot_id.map(str::to_owned) });
         self.node_ids.insert(name.to_owned(), id);
         id
@@ -91,6 +96,11 @@ impl Points {
         &self.nodes[self.at(interface).node.0 as usize]
     }
 
+    /// A node by its number.
+    pub fn node_at(&self, node: NodeId) -> &Node {
+        &self.nodes[node.0 as usize]
+    }
+
     /// An interface by its number.
     pub fn at(&self, interface: InterfaceIndex) -> &ObservedInterface {
         &self.interfaces[interface.0 as usize]
@@ -103,8 +113,17 @@ impl Points {
 
     /// Whether two interfaces' times come from one clock: the same node, or the same kernel.
     pub fn share_clock(&self, a: InterfaceIndex, b: InterfaceIndex) -> bool {
-        let (first, second) = (self.node_of(a), self.node_of(b));
-        self.at(a).node == self.at(b).node || (first.boot_id.is_some() && first.boot_id == second.boot_id)
+        self.clock(a) == self.clock(b)
+    }
+
+    /// The clock that an interface's times come from, as the first node that has it.
+    pub fn clock(&self, interface: InterfaceIndex) -> NodeId {
+        self.clock_of(self.at(interface).node)
+    }
+
+    /// The clock of a node, as the first node that has it.
+    pub fn clock_of(&self, node: NodeId) -> NodeId {
+        self.clocks.get(node.0 as usize).copied().unwrap_or(node)
     }
 
     /// Whether some interface inside a pod's namespace is observed.

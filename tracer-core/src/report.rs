@@ -2,20 +2,24 @@
 
 mod fate;
 mod hops;
+mod lane;
+mod next;
 
 use serde::Serialize;
 
 pub use hops::{Hop, StepLatency};
+pub use lane::{Duplicates, LaneReport, Reordering, Retransmissions, Stop};
 
-use crate::clock::Offsets;
-use crate::flow::{Endpoint, FlowKey, Protocol};
+use crate::clock::{Clocks, Offsets};
+use crate::flow::{Endpoint, FlowKey, Port, Protocol};
 use crate::headers::HeadersTable;
 use crate::loss::LossReport;
 use crate::point::Points;
 use crate::resolve::Names;
-use crate::timeline::{Flow, FlowId, Orientation, TcpProgress};
+use crate::timeline::{Flow, Orientation, QuotedError, TcpProgress};
+use crate::trace::PlaceName;
 use crate::units::Timestamp;
-use fate::Fate;
+use next::NextHops;
 
 /// Flows out of scope that are named at most.
 const NEAREST: usize = 5;
@@ -29,8 +33,19 @@ pub struct Report {
     pub others: u64,
     /// Some of them, most packets first: what was nearly meant when nothing matched.
     pub nearest: Vec<OtherFlow>,
+    /// Clocks that were stepped while packets went over.
+    pub clock_steps: Vec<ClockStep>,
     /// What was not seen.
     pub loss: LossReport,
+}
+
+/// One of two nodes' clocks was stepped against the other.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ClockStep {
+    /// The two nodes.
+    pub nodes: [String; 2],
+    /// How often.
+    pub times: u64,
 }
 
 impl Report {
@@ -71,6 +86,8 @@ pub struct FlowReport {
     /// TCP only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpReport>,
+    /// ICMP errors that quote its packets.
+    pub icmp_errors: Vec<IcmpError>,
     /// From the one who opened it.
     pub forward: LaneReport,
     /// To the one who opened it.
@@ -103,10 +120,13 @@ pub struct TcpReport {
     /// Which direction a RST came in first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset: Option<Orientation>,
+    /// Where the RST was seen first: whoever sent it is there, or before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_from: Option<PlaceName>,
 }
 
 impl TcpReport {
-    fn of(tcp: &TcpProgress) -> Self {
+    fn of(tcp: &TcpProgress, points: &Points) -> Self {
         let fin = [(tcp.finished.0, Orientation::Forward), (tcp.finished.1, Orientation::Reply)];
         Self {
             opened: tcp.opened,
@@ -114,63 +134,81 @@ impl TcpReport {
             handshake_ns: tcp.handshake,
             fin: fin.into_iter().filter(|(seen, _)| *seen).map(|(_, direction)| direction).collect(),
             reset: tcp.reset,
+            reset_from: tcp.reset_at.map(|place| PlaceName::of(points, place)),
         }
     }
 }
 
-/// One direction of a flow.
-#[derive(Clone, Debug, Serialize)]
-pub struct LaneReport {
-    /// Wire segments, each counted once however often it was seen.
+/// ICMP errors of one kind that quote packets of a flow.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct IcmpError {
+    /// Direction of the packets that they quote.
+    pub quotes: Orientation,
+    /// ICMP or ICMPv6.
+    pub icmp: Protocol,
+    /// Type.
+    #[serde(rename = "icmp_type")]
+    pub kind: u8,
+    /// Code.
+    #[serde(rename = "icmp_code")]
+    pub code: u8,
+    /// What type and code mean.
+    pub meaning: String,
+    /// Next-hop MTU in bytes, where it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Who sent it.
+    pub sender: NamedEndpoint,
+    /// Where it was seen first.
+    pub seen_at: PlaceName,
+    /// How many.
     pub packets: u64,
-    /// Transport payload bytes of them.
-    pub payload_bytes: u64,
-    /// Wire segments that reached the end of their way.
-    pub delivered: u64,
-    /// Wire segments of which it cannot be said where they ended: they left the observed nodes, were at an edge
-    /// of the trace, or had more than one translation that fits.
-    pub unknown: u64,
-    /// Wire segments that were recognised by their order only.
-    pub ordinal: u64,
-    /// The way that the packets took.
-    pub hops: Vec<Hop>,
-    /// Where packets stopped, if any did.
-    pub stopped: Vec<Stop>,
 }
 
-/// Packets that were not seen any more after some hop.
-#[derive(Clone, Debug, Serialize)]
-pub struct Stop {
-    /// The last hop that saw them.
-    pub after: Hop,
-    /// The hop that others of the same way reached next; absent where none is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Hop>,
-    /// Wire segments.
-    pub packets: u64,
-    /// Why it is not certain that they were lost; absent where it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uncertain: Option<String>,
+impl IcmpError {
+    pub(crate) fn of(error: &QuotedError, points: &Points, names: &Names) -> Self {
+        let endpoint = Endpoint { address: error.source, port: Port(0) };
+        Self {
+            quotes: error.direction,
+            icmp: error.protocol,
+            kind: error.kind,
+            code: error.code,
+            meaning: error.protocol.icmp_meaning(error.kind, error.code),
+            mtu: error.mtu,
+            sender: NamedEndpoint { endpoint, name: names.label(error.protocol, endpoint) },
+            seen_at: PlaceName::of(points, error.place),
+            packets: error.count,
+        }
+    }
 }
 
 /// Everything that a report is made of.
 pub struct Reporter<'a> {
-    /// Observation points.
-    pub points: &'a Points,
-    /// Addresses and tunnels.
-    pub headers: &'a HeadersTable,
-    /// Names of addresses.
-    pub names: &'a Names,
-    /// Every flow that was followed: others of the trace tell which hop comes next.
-    pub flows: &'a [(FlowId, &'a Flow)],
-    /// What was not seen.
-    pub loss: &'a LossReport,
+    points: &'a Points,
+    headers: &'a HeadersTable,
+    names: &'a Names,
+    loss: &'a LossReport,
+    offsets: Offsets,
+    /// Where packets to an address went next: flows of others tell where one of this flow would have gone.
+    next: NextHops,
 }
 
-impl Reporter<'_> {
+impl<'a> Reporter<'a> {
+    /// A reporter on the flows of a trace.
+    pub fn new(
+        points: &'a Points,
+        headers: &'a HeadersTable,
+        names: &'a Names,
+        flows: &[&Flow],
+        clocks: &Clocks,
+        loss: &'a LossReport,
+    ) -> Self {
+        let next = NextHops::of(flows, headers);
+        Self { points, headers, names, loss, offsets: clocks.offsets(), next }
+    }
+
     /// The report on the numbered flows, the others being mentioned.
     pub fn report(&self, chosen: &[(u32, &Flow)], others: &[&Flow]) -> Report {
-        let offsets = self.offsets();
         let packets = |flow: &Flow| flow.forward.segments() + flow.reply.segments();
         let mut ranked = others.to_vec();
         ranked.sort_by_key(|flow| std::cmp::Reverse(packets(flow)));
@@ -181,15 +219,17 @@ impl Reporter<'_> {
             packets: packets(flow),
         };
         Report {
-            flows: chosen.iter().map(|(number, flow)| self.flow(*number, flow, &offsets)).collect(),
+            flows: chosen.iter().map(|(number, flow)| self.flow(*number, flow)).collect(),
             others: others.len() as u64,
             nearest: ranked.iter().take(NEAREST).map(other).collect(),
+            clock_steps: self.clock_steps(),
             loss: self.loss.clone(),
         }
     }
 
-    fn flow(&self, number: u32, flow: &Flow, offsets: &Offsets) -> FlowReport {
+    fn flow(&self, number: u32, flow: &Flow) -> FlowReport {
         let key = flow.tuples[0];
+        let errors = flow.errors.iter().map(|error| IcmpError::of(error, self.points, self.names));
         FlowReport {
             flow: number,
             protocol: flow.protocol,
@@ -197,45 +237,17 @@ impl Reporter<'_> {
             destination: self.named(flow.protocol, key.destination),
             tuples: flow.tuples.clone(),
             first_ns: flow.first,
-            tcp: (flow.protocol == Protocol::TCP).then(|| TcpReport::of(&flow.tcp)),
-            forward: self.lane(flow, Orientation::Forward, offsets),
-            reply: self.lane(flow, Orientation::Reply, offsets),
+            tcp: (flow.protocol == Protocol::TCP).then(|| TcpReport::of(&flow.tcp, self.points)),
+            icmp_errors: errors.collect(),
+            forward: self.lane(flow, Orientation::Forward),
+            reply: self.lane(flow, Orientation::Reply),
         }
     }
 
-    fn lane(&self, flow: &Flow, orientation: Orientation, offsets: &Offsets) -> LaneReport {
-        let lane = flow.lane(orientation);
-        let is_answered = flow.lane(orientation.reversed()).segments() > 0;
-        let mut report = LaneReport {
-            packets: lane.segments(),
-            payload_bytes: lane.payload(),
-            delivered: 0,
-            unknown: lane.overflow,
-            ordinal: 0,
-            hops: self.hops(lane, lane.main_path(), orientation, offsets),
-            stopped: Vec::new(),
-        };
-        for (path, count) in lane.paths() {
-            report.ordinal += count.ordinal;
-            let sure = count.segments - count.open_ended;
-            match self.fate(lane, path) {
-                Fate::Delivered => report.delivered += count.segments,
-                Fate::Unknown => report.unknown += count.segments,
-                Fate::Stopped { after, before } => {
-                    report.unknown += count.open_ended;
-                    if sure > 0 {
-                        let hop = |place| self.hop(lane, None, place, orientation, offsets);
-                        report.stopped.push(Stop {
-                            after: hop(after),
-                            before: before.map(hop),
-                            packets: sure,
-                            uncertain: self.doubt(after, before, is_answered),
-                        });
-                    }
-                }
-            }
-        }
-        report
+    fn clock_steps(&self) -> Vec<ClockStep> {
+        let name = |node| self.points.node_at(node).name.clone();
+        let steps = self.offsets.steps();
+        steps.map(|(a, b, times)| ClockStep { nodes: [name(a), name(b)], times }).collect()
     }
 
     fn named(&self, protocol: Protocol, endpoint: Endpoint) -> NamedEndpoint {

@@ -58,6 +58,15 @@ impl Names {
         self.owners.get(&address).into_iter().flatten()
     }
 
+    /// Whether an endpoint is the front of a service: its own address, or a NodePort.
+    pub fn is_front(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.owners(endpoint.address).any(|owner| match owner {
+            Owner::Service { .. } => true,
+            Owner::Node { .. } => self.node_ports.contains_key(&(protocol, endpoint.port.0)),
+            Owner::Pod { .. } => false,
+        })
+    }
+
     /// Whether a packet goes to the NodePort of some service, if its destination is a node.
     pub fn is_node_port(&self, flow: FlowKey) -> bool {
         self.node_ports.contains_key(&(flow.protocol, flow.destination.port.0))

@@ -1,34 +1,43 @@
 //! The whole of a trace: captures in, events and frames out as they become certain, a report at the end.
 
+mod close;
+mod coverage;
 mod event;
 mod frames;
+mod observe;
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 pub use event::{Event, EventKind, PlaceName};
 pub use frames::{Note, TracedFrame};
+pub use observe::Taken;
 pub use source::SourceId;
 
-use crate::capture::{Frame, Item, Statistics};
-use crate::correlate::{Correlator, Group, Split};
-use crate::headers::HeadersTable;
-use crate::identity::{HashKey, segments};
-use crate::journey::{Journey, ObservationId, Sighting};
-use crate::loss::{BrokenStream, InterfaceLoss, LossReport};
-use crate::packet::{DecodeError, Decoder};
-use crate::point::{InterfaceIndex, NodeId, Point, Points};
+use crate::capture::{Item, Statistics};
+use crate::clock::Clocks;
+use crate::correlate::{Correlator, Directions, Piece};
+use crate::headers::{HeadersTable, TupleId};
+use crate::identity::{HashKey, SegmentKey};
+use crate::journey::{Journey, ObservationId};
+use crate::loss::{BrokenStream, InterfaceLoss, LossReport, RecorderLosses};
+use crate::packet::{Decoder, Fragments, Quote};
+use crate::point::{InterfaceIndex, NodeId, Points};
 use crate::report::{Report, Reporter};
 use crate::resolve::{Names, Scope};
 use crate::timeline::{Flow, FlowId, Timeline};
 use crate::units::Timestamp;
-use event::Told;
+use event::Numbers;
 use frames::Frames;
 use source::Source;
 
 /// Packets last seen so shortly before the end of their node's capture may still have been on their way.
 const IN_FLIGHT: Duration = Duration::from_millis(150);
+
+/// A loss is told by the statistics block after it, a quarter of a second later at most; it clouds what was expected within
+/// [`coverage::SLACK`] of it.
+const TELLING: Duration = Duration::from_millis(750);
 
 /// How a trace works.
 #[derive(Clone, Debug)]
@@ -70,18 +79,18 @@ pub struct TracedJourney {
 /// Bounds on what a trace remembers; what exceeds them is counted in the loss report.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Sightings of wire segments whose window is open, about 100 bytes each.
+    /// Sightings of wire segments whose window is open, about 50 bytes each.
     pub sightings: usize,
-    /// Distinct headers, about 200 bytes each.
+    /// Distinct headers, about 250 bytes each.
     pub headers: usize,
-    /// Flows.
+    /// Flows, a few KiB each.
     pub flows: usize,
 }
 
 impl Default for Budget {
-    /// About 300 MB when full.
+    /// About 600 MB when all is full.
     fn default() -> Self {
-        Self { sightings: 1_000_000, headers: 500_000, flows: 100_000 }
+        Self { sightings: 4_000_000, headers: 500_000, flows: 100_000 }
     }
 }
 
@@ -96,6 +105,20 @@ pub struct Progress {
     pub journeys: Vec<TracedJourney>,
 }
 
+/// How long after its first sighting a group closes: what recorders lost in its time is known then as well.
+fn closing(options: &TraceOptions) -> Duration {
+    if options.is_merged { options.window } else { options.window + TELLING }
+}
+
+/// An ICMP error as one observation shows it: NAT rewrites what it quotes.
+#[derive(Clone, Copy, Debug)]
+struct IcmpMessage {
+    observation: ObservationId,
+    kind: u8,
+    code: u8,
+    quote: Quote,
+}
+
 /// Follows packets through any number of captures.
 pub struct Tracer {
     options: TraceOptions,
@@ -104,15 +127,28 @@ pub struct Tracer {
     points: Points,
     headers: HeadersTable,
     correlator: Correlator,
+    /// TCP data of traces in which some capture does not tell how super-packets were segmented.
+    pieces: Option<Correlator<Piece>>,
+    /// Maximum segment sizes that SYNs announced, by the tuple of the SYN.
+    segment_sizes: HashMap<TupleId, u16>,
+    /// Packets that ICMP errors in open groups quote.
+    quotes: HashMap<SegmentKey, Vec<IcmpMessage>>,
+    fragments: Fragments,
+    directions: Directions,
+    /// Whether directions were learnt from what had been gathered before the first group closed.
+    has_learnt: bool,
+    clocks: Clocks,
+    recorders: RecorderLosses,
     timeline: Timeline,
     sources: Vec<Source>,
     ready: Option<Timestamp>,
     ends: BTreeMap<NodeId, Timestamp>,
     statistics: BTreeMap<InterfaceIndex, Statistics>,
+    /// Packets taken, by interface.
+    taken: Vec<u64>,
     observations: u64,
     frames: Frames,
-    numbers: BTreeMap<FlowId, (u32, Told)>,
-    next_number: u32,
+    numbers: Numbers,
     loss: LossReport,
     progress: Progress,
 }
@@ -121,8 +157,16 @@ impl Tracer {
     /// A trace of the flows in a scope, or of every flow.
     pub fn new(options: TraceOptions, scope: Option<Scope>, names: Names) -> Self {
         Self {
-            headers: HeadersTable::new(options.budget.headers),
-            correlator: Correlator::new(options.window, options.budget.sightings),
+            headers: HeadersTable::new(options.budget.headers, &options.hash_key),
+            correlator: Correlator::new(closing(&options), options.budget.sightings),
+            pieces: None,
+            segment_sizes: HashMap::new(),
+            quotes: HashMap::new(),
+            fragments: Fragments::default(),
+            directions: Directions::default(),
+            has_learnt: false,
+            clocks: Clocks::default(),
+            recorders: RecorderLosses::default(),
             timeline: Timeline::new(options.budget.flows),
             options,
             scope,
@@ -132,10 +176,10 @@ impl Tracer {
             ready: None,
             ends: BTreeMap::new(),
             statistics: BTreeMap::new(),
+            taken: Vec::new(),
             observations: 0,
             frames: Frames::default(),
-            numbers: BTreeMap::new(),
-            next_number: 1,
+            numbers: Numbers::default(),
             loss: LossReport::default(),
             progress: Progress::default(),
         }
@@ -143,7 +187,10 @@ impl Tracer {
 
     /// Announces a capture; all are announced before the first item of any.
     pub fn source(&mut self, spec: &SourceSpec) -> SourceId {
-        self.sources.push(Source::new(&spec.node));
+        self.sources.push(Source::new(spec));
+        if !spec.tells_gso && self.pieces.is_none() {
+            self.pieces = Some(Correlator::new(closing(&self.options), self.options.budget.sightings));
+        }
         SourceId(self.sources.len() - 1)
     }
 
@@ -158,20 +205,28 @@ impl Tracer {
     }
 
     /// Takes the next item of a capture, which arrived at `now`; `now` comes from one clock that never goes back.
-    pub fn take(&mut self, source: SourceId, item: &Item<'_>, now: Timestamp) {
+    pub fn take(&mut self, source: SourceId, item: &Item<'_>, now: Timestamp) -> Taken {
         match item {
             Item::Section(section) => self.sources[source.0].begin(section, &mut self.points, now),
-            Item::Interface(_, interface) => self.sources[source.0].describe(interface, &mut self.points),
-            Item::Frame(frame) => self.observe(source, frame, now),
+            Item::Interface(_, interface) => {
+                self.sources[source.0].describe(interface, &mut self.points);
+                self.taken.resize(self.points.interfaces().count(), 0);
+            }
+            Item::Frame(frame) => return self.observe(source, frame, now),
             Item::Statistics(id, time, statistics) => {
                 self.sources[source.0].note(*time, now);
-                let Some((interface, _)) = self.sources[source.0].interface(*id) else { return };
+                let Some((interface, _)) = self.sources[source.0].interface(*id) else {
+                    return Taken::Nothing;
+                };
+                let node = self.points.at(interface).node;
                 self.statistics.insert(interface, *statistics);
-                self.ends.insert(self.points.at(interface).node, *time);
+                self.recorders.total(node, interface, *time, statistics.lost);
+                self.ends.insert(node, *time);
                 self.attached(source, now);
             }
             Item::Other(_) => {}
         }
+        Taken::Nothing
     }
 
     /// Notes that a capture ended: nothing waits for it any more.
@@ -191,19 +246,15 @@ impl Tracer {
     pub fn advance(&mut self, now: Timestamp) -> Progress {
         self.pass_over_empty(now);
         let delivered = self.delivered(now);
-        while let Some(group) = self.correlator.closed(delivered) {
-            self.close(&group, false);
-        }
-        self.release(self.correlator.oldest());
+        self.close_until(delivered);
+        self.release(self.oldest());
         self.progress.frames.extend(self.frames.ordered(now));
         std::mem::take(&mut self.progress)
     }
 
     /// Closes every window and reports.
     pub fn finish(mut self) -> (Report, Progress, Points) {
-        while let Some(group) = self.correlator.take() {
-            self.close(&group, true);
-        }
+        self.close_all();
         self.release(None);
         self.progress.frames.extend(self.frames.rest());
         self.count_losses();
@@ -213,6 +264,9 @@ impl Tracer {
 
     /// Up to when, by the trace's clock, all captures that go on have delivered everything.
     fn delivered(&self, now: Timestamp) -> Timestamp {
+        if self.options.is_merged {
+            return now;
+        }
         let since = now.before(self.options.window);
         let going_on = self.sources.iter().filter(|source| !source.has_ended && !source.is_empty(since));
         going_on.map(|source| source.delivered().unwrap_or_default()).min().unwrap_or(now)
@@ -235,122 +289,48 @@ impl Tracer {
         }
     }
 
-    fn observe(&mut self, source: SourceId, frame: &Frame<'_>, now: Timestamp) {
-        let Some((interface, link)) = self.sources[source.0].interface(frame.interface) else { return };
-        let packet = match self.options.decoder.decode(link, &frame.data, frame.original_len) {
-            Ok(packet) => packet,
-            Err(DecodeError::NotIp) => return,
-            Err(_) => {
-                self.loss.undecodable += 1;
-                return;
-            }
-        };
-        let Some(headers) = self.headers.id(&packet) else {
-            self.loss.overflow += 1;
-            return;
-        };
-        let seen = self.sources[source.0].note(frame.time, now);
-        let observation = ObservationId(self.observations);
-        self.observations += 1;
-        let point = Point { interface, direction: frame.direction };
-        let ttl = packet.ip.ttl;
-        for (part, segment) in (0..).zip(segments(&packet, frame.gso, &self.options.hash_key)) {
-            let sighting = Sighting { point, time: frame.time, headers, ttl, observation, part };
-            self.correlator.push(segment, sighting, seen);
-        }
-        if self.options.keep_frames {
-            self.frames.keep(observation, interface, frame, now);
-        }
-    }
-
-    fn close(&mut self, group: &Group, is_end: bool) {
-        let began_early = self.ready.is_none_or(|ready| group.seen < ready);
-        let is_partial = began_early || group.is_cut_short;
-        let split = Split::of(group, &self.headers, &self.points, &self.timeline);
-        self.loss.ambiguous += split.ambiguous;
-        for journey in split.journeys {
-            let is_at_edge = is_partial || (is_end && self.is_in_flight(&journey));
-            let place = self.timeline.add(&journey, &self.headers, is_at_edge);
-            if self.options.keep_journeys {
-                let flow = place.map(|(id, _)| id);
-                self.progress.journeys.push(TracedJourney { flow, journey: journey.clone() });
-            }
-            let Some((id, orientation)) = place else { continue };
-            self.tell(id, orientation, &journey, is_at_edge);
-            if self.options.keep_frames {
-                self.frames.note(&journey, orientation, &self.headers);
-            }
-        }
-    }
-
-    /// Whether a packet may have gone on after the captures ended.
-    fn is_in_flight(&self, journey: &Journey) -> bool {
-        let last = journey.last();
-        let end = self.ends.get(&self.points.at(last.point.interface).node);
-        end.is_none_or(|end| last.time > end.before(IN_FLIGHT))
-    }
-
-    /// The number under which a flow is shown; absent while it is not known to be in scope.
-    fn number(&mut self, id: FlowId) -> Option<(u32, bool)> {
-        if let Some((number, _)) = self.numbers.get(&id) {
-            return Some((*number, false));
-        }
-        let flow = self.timeline.get(id)?;
-        if self.scope.as_ref().is_some_and(|scope| !scope.contains(&flow.tuples)) {
-            return None;
-        }
-        let number = self.next_number;
-        self.next_number += 1;
-        self.numbers.insert(id, (number, Told::default()));
-        Some((number, true))
-    }
-
     fn release(&mut self, before: Option<ObservationId>) {
-        for (tuple, frame) in self.frames.resolved(before) {
-            let id = self.timeline.current(tuple);
-            let Some((number, _)) = id.and_then(|id| self.number(id)) else { continue };
+        for (flow, frame) in self.frames.resolved(before) {
+            let flow = self.timeline.current(flow);
+            let Some((number, _)) = self.number(flow) else { continue };
             self.frames.order(number, frame);
         }
     }
 
     fn count_losses(&mut self) {
-        self.loss.evicted = self.correlator.evicted();
+        self.loss.evicted = self.correlator.evicted() + self.pieces.as_ref().map_or(0, Correlator::evicted);
         self.loss.overflow += self.timeline.overflow();
         for (index, interface) in self.points.interfaces() {
-            let counted = self.statistics.get(&index).copied().unwrap_or_default();
+            let taken = self.taken.get(index.0 as usize).copied().unwrap_or_default();
+            let counted = self.statistics.get(&index);
             self.loss.interfaces.push(InterfaceLoss {
                 node: self.points.node_of(index).name.clone(),
                 pod: interface.pod.clone(),
                 interface: interface.name.clone(),
-                seen: counted.seen,
-                matched: counted.matched,
-                lost: counted.lost,
+                seen: counted.map_or(taken, |counted| counted.seen),
+                matched: counted.map_or(taken, |counted| counted.matched),
+                lost: counted.map(|counted| counted.lost),
             });
         }
     }
 
     fn report(&mut self) -> Report {
-        let ids: BTreeSet<FlowId> = self.timeline.flows().map(|(id, _)| id).collect();
+        let ids: Vec<FlowId> = self.timeline.flows().map(|(id, _)| id).collect();
         for id in ids {
             self.number(id);
         }
-        let flows: Vec<(FlowId, &Flow)> = self.timeline.flows().collect();
+        let flows: Vec<&Flow> = self.timeline.flows().map(|(_, flow)| flow).collect();
         let mut chosen: Vec<(u32, &Flow)> = Vec::new();
         let mut others = Vec::new();
-        for (id, flow) in &flows {
-            match self.numbers.get(id) {
-                Some((number, _)) => chosen.push((*number, flow)),
-                None => others.push(*flow),
+        for (id, flow) in self.timeline.flows() {
+            match self.numbers.known(id) {
+                Some(number) => chosen.push((number, flow)),
+                None => others.push(flow),
             }
         }
         chosen.sort_by_key(|(number, _)| *number);
-        let reporter = Reporter {
-            points: &self.points,
-            headers: &self.headers,
-            names: &self.names,
-            flows: &flows,
-            loss: &self.loss,
-        };
+        let reporter =
+            Reporter::new(&self.points, &self.headers, &self.names, &flows, &self.clocks, &self.loss);
         reporter.report(&chosen, &others)
     }
 }

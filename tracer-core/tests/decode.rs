@@ -44,8 +44,13 @@ fn describe(packet: &Packet<'_>) -> String {
         Transport::Udp => Ok(()),
         Transport::Echo { reply, sequence } => write!(text, "echo reply={reply} seq {sequence} "),
         Transport::Icmp { kind, code, quoted } => {
-            write!(text, "icmp {kind}/{code} quotes {} ", quoted.map(|q| q.to_string()).unwrap_or_default())
+            write!(
+                text,
+                "icmp {kind}/{code} quotes {} ",
+                quoted.map(|q| q.flow.to_string()).unwrap_or_default()
+            )
         }
+        Transport::Sctp(facts) => write!(text, "sctp tag {:#x} ", facts.tag),
         Transport::Other => write!(text, "other "),
     }
     .unwrap();
@@ -172,7 +177,7 @@ fn table() -> Vec<(&'static str, String, &'static str)> {
         (
             "SCTP",
             format!("{MACS} 0800 {} 0fa00050 01020304 00000000", ipv4(32, 132, 0)),
-            "SCTP 10.0.0.1:4000 -> 10.0.0.2:80 ttl 63 other payload 12/12",
+            "SCTP 10.0.0.1:4000 -> 10.0.0.2:80 ttl 63 sctp tag 0x1020304 payload 0/0",
         ),
     ]
 }

@@ -1,5 +1,6 @@
-//! `kflow trace`: one capture per namespace, merged, followed and told.
+//! `kflow trace`: one capture per namespace, or files, merged, followed and told.
 
+mod offline;
 mod output;
 mod plan;
 mod stream;
@@ -20,7 +21,8 @@ use tracer_core::units::Timestamp;
 
 use crate::cli::trace::TraceArgs;
 use crate::error::{Exit, ExitStatus};
-use output::{OutputError, Printer, Recorder};
+pub use offline::OfflineError;
+use output::{Output, OutputError};
 pub use plan::{Place, PlanError, TracePlan};
 use stream::{End, Message, Stream, StreamError};
 
@@ -50,6 +52,9 @@ pub enum TraceError {
     /// No capture came to work; each has told why.
     #[error("nothing could be watched")]
     NothingWatched(Exit),
+    /// Files could not be traced.
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
     /// Results could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -59,6 +64,7 @@ impl ExitStatus for TraceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Plan(error) => error.exit(),
+            Self::Offline(error) => error.exit(),
             Self::NothingWatched(exit) => *exit,
             Self::Output(OutputError::Terminal) => Exit::Usage,
             Self::Runtime(_) | Self::Stream(_) | Self::Output(_) => Exit::Failed,
@@ -68,12 +74,17 @@ impl ExitStatus for TraceError {
 
 /// Runs a trace to its end.
 pub fn run(args: TraceArgs) -> Result<Exit, TraceError> {
-    let plan = TracePlan::of(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(TraceError::Runtime)?.block_on(trace(&plan)) {
+    let outcome = if args.read.is_empty() { live(args) } else { offline::run(args) };
+    match outcome {
         Err(TraceError::Output(error)) if error.is_broken_pipe() => Ok(Exit::Complete),
         outcome => outcome,
     }
+}
+
+fn live(args: TraceArgs) -> Result<Exit, TraceError> {
+    let plan = TracePlan::of(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(TraceError::Runtime)?.block_on(trace(&plan))
 }
 
 async fn trace(plan: &TracePlan) -> Result<Exit, TraceError> {
@@ -148,9 +159,7 @@ struct Session<'a> {
     failed: Vec<Exit>,
     is_stopping: bool,
     is_announced: bool,
-    had_events: bool,
-    printer: Printer,
-    recorder: Recorder,
+    output: Output,
     begin: Instant,
 }
 
@@ -158,8 +167,7 @@ impl<'a> Session<'a> {
     fn start(plan: &'a TracePlan) -> Result<Self, TraceError> {
         let args = &plan.args;
         let mut tracer = Tracer::new(options(args), Some(plan.scope.clone()), plan.names.clone());
-        let recorder = Recorder::create(args.write.as_deref(), plan.snap(), &plan.names)?;
-        let is_stdout_taken = args.write.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        let output = Output::create(args, &plan.names)?;
         let sources = plan
             .places
             .iter()
@@ -177,9 +185,7 @@ impl<'a> Session<'a> {
             failed: Vec::new(),
             is_stopping: false,
             is_announced: false,
-            had_events: false,
-            printer: Printer::new(args.output, is_stdout_taken),
-            recorder,
+            output,
             begin: Instant::now(),
         })
     }
@@ -261,10 +267,7 @@ impl<'a> Session<'a> {
 
     fn advance(&mut self) -> Result<(), TraceError> {
         let progress = self.tracer.advance(self.now());
-        self.recorder.frames(&progress.frames, self.tracer.points())?;
-        self.printer.events(&progress.events)?;
-        self.had_events |= !progress.events.is_empty();
-        Ok(())
+        Ok(self.output.progress(&progress, self.tracer.points())?)
     }
 
     fn finish(mut self) -> Result<Exit, TraceError> {
@@ -273,30 +276,26 @@ impl<'a> Session<'a> {
             return Err(TraceError::NothingWatched(exit.unwrap_or(Exit::Failed)));
         }
         self.advance()?;
-        let Self { plan, tracer, mut printer, mut recorder, mut had_events, .. } = self;
+        let Self { plan, tracer, output, .. } = self;
         let (report, progress, points) = tracer.finish();
-        printer.events(&progress.events)?;
-        had_events |= !progress.events.is_empty();
-        recorder.frames(&progress.frames, &points)?;
-        recorder.finish(&report.loss, &points)?;
-        printer.report(&report, had_events)?;
-        let is_complete = report.is_complete() && !recorder.has_failed() && plan.unwatched().is_empty();
-        Ok(if is_complete { Exit::Complete } else { Exit::Incomplete })
+        let is_complete = report.is_complete() && plan.unwatched().is_empty();
+        let is_written = output.finish(report, &progress, &points)?;
+        Ok(if is_complete && is_written { Exit::Complete } else { Exit::Incomplete })
     }
 }
 
 fn options(args: &TraceArgs) -> TraceOptions {
     let decoder = Decoder::default();
     TraceOptions {
-        window: Duration::from_millis(args.window),
+        window: args.window(),
         hash_key: hash_key(),
         decoder: match args.vxlan_port {
             Some(port) => decoder.with_vxlan_port(Port(port)),
             None => decoder,
         },
-        keep_frames: args.write.is_some(),
+        keep_frames: args.recording().is_some(),
         keep_journeys: false,
-        is_merged: false,
+        is_merged: !args.read.is_empty(),
         budget: Budget::default(),
     }
 }

@@ -14,7 +14,7 @@ use crate::support::{SERVICE, Site, Test};
 /// Hexadecimal digits of a byte.
 const DIGITS: usize = 2;
 /// The default snap length of a trace.
-const SNAP: usize = 128;
+const SNAP: usize = 192;
 /// The header that kflow puts before packets of an interface that has none.
 const ETHERNET: usize = 14;
 

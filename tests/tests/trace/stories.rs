@@ -290,7 +290,7 @@ fn check_lines(story: &Story, told: &Told, ports: Ports) {
     assert_eq!((&tcp["opened"], &tcp["answered"]), (&Value::Bool(true), &Value::Bool(true)), "{tcp}");
     assert_eq!(tcp["fin"], serde_json::json!(["forward", "reply"]));
     let events: Vec<&str> = told.events.iter().map(|event| word(&event["event"])).collect();
-    assert_eq!(events, ["appeared", "closed"]);
+    assert_eq!(events, ["appeared", "established", "closed"]);
 }
 
 /// A hop of the JSON Lines as the tables have it.

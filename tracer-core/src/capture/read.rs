@@ -1,27 +1,29 @@
-//! pcapng to packets, ours and other tools'.
+//! Captures to packets, ours and other tools', pcapng and pcap.
+//!
+//! The blocks are decoded here and not by pcap-file 2.0, which writes ours: it refuses files that are in order (a
+//! snap length below a packet's length in pcap, option lists without an end, text that is no UTF-8), reads the
+//! time of statistics wrong, takes 8 MB for each file and allocates memory for each packet.
 
+mod block;
+mod fields;
+mod interfaces;
+mod pcap;
+mod pcapng;
+mod resolution;
+
+use std::borrow::Cow;
 use std::io::Read;
+use std::ops::Range;
 
-use byteorder_slice::{BigEndian, LittleEndian};
-use pcap_file::pcapng::PcapNgReader;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
-use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
-use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
-use pcap_file::pcapng::blocks::{
-    Block, ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK,
-    SECTION_HEADER_BLOCK,
-};
-use pcap_file::{DataLink, Endianness};
+use super::buffer::Buffer;
+use super::{CaptureError, Frame, Interface, InterfaceId, Section, Statistics};
+use crate::units::{Direction, Gso, Timestamp};
+use interfaces::{Described, Interfaces};
+use pcap::Pcap;
+use pcapng::Pcapng;
 
-use super::option::{ENTERPRISE, INBOUND, OUTBOUND, SkbFacts, value};
-use super::{CaptureError, Frame, Interface, InterfaceId, LinkLayer, Section, Statistics};
-use crate::units::{Direction, Timestamp};
-
-/// A bound on what a hostile file can make us remember.
-const MAX_INTERFACES: usize = 65_536;
+/// More than any packet or block that is of use; a bound on what a hostile file can make us hold.
+const MAX_BLOCK: usize = 1 << 24;
 
 /// What a capture says next.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,324 +53,199 @@ impl Item<'_> {
     }
 }
 
-/// Reads pcapng block by block; blocks that say nothing to us are passed over.
+/// File formats that are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CaptureFormat {
+    /// libpcap's classic format (draft-ietf-opsawg-pcap): one interface without a name.
+    Pcap,
+    /// pcapng (draft-ietf-opsawg-pcapng).
+    Pcapng,
+}
+
+/// Reads a capture item by item; blocks that say nothing to us are passed over.
+///
+/// A pcap file is read as one section with one interface. An interface whose packets tell the interface that they
+/// came by (`LINKTYPE_LINUX_SLL2`, the device `any`) is read as one interface for each. Packets of link types that
+/// are no Ethernet are made Ethernet, see [`super::LinkLayer`].
 pub struct CaptureReader<R: Read> {
-    inner: PcapNgReader<R>,
-    resolutions: Vec<Resolution>,
-    pending_section: bool,
+    buffer: Buffer<R>,
+    source: Source,
+    interfaces: Interfaces,
+    current: Current,
+    following: Option<Current>,
+    packet: Packet,
+}
+
+enum Source {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+/// What a file says next, with the file's own numbering of interfaces.
+enum Record {
+    Section(Box<Section>),
+    Interface(Box<Described>),
+    /// A packet, which is in the place for it: moving it from hand to hand costs as much as reading it.
+    Packet,
+    Statistics(u32, Timestamp, Statistics),
+    Other(u32),
+}
+
+/// A packet whose bytes lie in the buffer.
+#[derive(Default)]
+struct Packet {
+    interface: u32,
+    time: Timestamp,
+    direction: Option<Direction>,
+    original_len: u32,
+    data: Range<usize>,
+    gso: Option<Gso>,
+    mark: u32,
+    lost_before: u64,
+    comment: Option<Range<usize>>,
+}
+
+/// The item that the reader is at.
+enum Current {
+    Section(Box<Section>),
+    Interface(InterfaceId, Box<Interface>),
+    Packet,
+    Statistics(InterfaceId, Timestamp, Statistics),
+    Other(u32),
 }
 
 impl<R: Read> CaptureReader<R> {
-    /// Reads the section header; fails when the input is no pcapng.
+    /// Reads the header; fails when the input is no capture.
     pub fn new(reader: R) -> Result<Self, CaptureError> {
-        let inner = PcapNgReader::new(reader).map_err(CaptureError::Read)?;
-        Ok(Self { inner, resolutions: Vec::new(), pending_section: true })
+        let mut buffer = Buffer::new(reader);
+        let (source, section) = begin(&mut buffer)?;
+        let following = Some(Current::Section(Box::new(section)));
+        let interfaces = Interfaces::default();
+        let packet = Packet::default();
+        Ok(Self { buffer, source, interfaces, current: Current::Other(0), following, packet })
     }
 
-    /// The next item; absent at the end. An input that ends in the middle of a block is an error.
+    /// The format of the input.
+    pub fn format(&self) -> CaptureFormat {
+        match self.source {
+            Source::Pcap(_) => CaptureFormat::Pcap,
+            Source::Pcapng(_) => CaptureFormat::Pcapng,
+        }
+    }
+
+    /// The next item; absent at the end. An input that ends in the middle of a packet is an error.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
-        if std::mem::take(&mut self.pending_section) {
-            return Ok(Some(Item::Section(section(self.inner.section()))));
-        }
-        let endianness = self.inner.section().endianness;
-        let Some(block) = self.inner.next_raw_block() else { return Ok(None) };
-        let block = block.map_err(CaptureError::Read)?;
-        if !USED_BLOCKS.contains(&block.type_) {
-            return Ok(Some(Item::Other(block.type_)));
-        }
-        let block = match endianness {
-            Endianness::Big => block.try_into_block::<BigEndian>(),
-            Endianness::Little => block.try_into_block::<LittleEndian>(),
-        };
-        interpret(block.map_err(CaptureError::Read)?, endianness, &mut self.resolutions).map(Some)
+        Ok(if self.advance()? { Some(self.item()) } else { None })
     }
-}
 
-/// The others are not even decoded: what we do not use cannot make us fail.
-const USED_BLOCKS: [u32; 4] =
-    [SECTION_HEADER_BLOCK, INTERFACE_DESCRIPTION_BLOCK, ENHANCED_PACKET_BLOCK, INTERFACE_STATISTIC_BLOCK];
-
-fn interpret<'a>(
-    block: Block<'a>,
-    endianness: Endianness,
-    resolutions: &mut Vec<Resolution>,
-) -> Result<Item<'a>, CaptureError> {
-    match block {
-        Block::SectionHeader(block) => {
-            resolutions.clear();
-            Ok(Item::Section(section(&block)))
+    /// Goes on to the next item; false at the end.
+    pub fn advance(&mut self) -> Result<bool, CaptureError> {
+        if let Some(following) = self.following.take() {
+            self.current = following;
+            return Ok(true);
         }
-        Block::InterfaceDescription(block) => {
-            if resolutions.len() >= MAX_INTERFACES {
-                return Err(CaptureError::TooManyInterfaces(MAX_INTERFACES));
-            }
-            let id = InterfaceId(u32::try_from(resolutions.len()).unwrap_or(u32::MAX));
-            resolutions.push(Resolution::of(&block));
-            Ok(Item::Interface(id, interface(&block)))
-        }
-        Block::EnhancedPacket(block) => {
-            let resolution = resolutions.get(block.interface_id as usize);
-            let resolution = *resolution.ok_or(CaptureError::UnknownInterface(block.interface_id))?;
-            Ok(Item::Frame(frame(block, resolution)))
-        }
-        Block::InterfaceStatistics(block) => {
-            let resolution = resolutions.get(block.interface_id as usize);
-            let resolution = *resolution.ok_or(CaptureError::UnknownInterface(block.interface_id))?;
-            // pcap-file reads the two words of the time in the section's byte order as one number.
-            let ticks = match endianness {
-                Endianness::Little => block.timestamp.rotate_left(32),
-                Endianness::Big => block.timestamp,
+        loop {
+            let record = match &mut self.source {
+                Source::Pcap(pcap) => pcap.next(&mut self.buffer, &mut self.packet)?,
+                Source::Pcapng(pcapng) => {
+                    pcapng.next(&mut self.buffer, &self.interfaces, &mut self.packet)?
+                }
             };
-            let time = resolution.time(u128::from(ticks));
-            Ok(Item::Statistics(InterfaceId(block.interface_id), time, statistics(&block)))
-        }
-        // `USED_BLOCKS` lets no other kind come here.
-        _ => Ok(Item::Other(0)),
-    }
-}
-
-fn section(block: &SectionHeaderBlock<'_>) -> Section {
-    let mut section = Section::default();
-    for option in &block.options {
-        match option {
-            SectionHeaderOption::Comment(text) => section.boot_id = value(text, "boot_id"),
-            SectionHeaderOption::Hardware(text) => section.node = Some(text.to_string()),
-            SectionHeaderOption::OS(text) => section.os = Some(text.to_string()),
-            SectionHeaderOption::UserApplication(text) => section.application = Some(text.to_string()),
-            _ => {}
-        }
-    }
-    section
-}
-
-fn interface(block: &InterfaceDescriptionBlock<'_>) -> Interface {
-    let mut name = String::new();
-    let mut description = "";
-    let mut mac = None;
-    for option in &block.options {
-        match option {
-            InterfaceDescriptionOption::IfName(text) => name = text.to_string(),
-            InterfaceDescriptionOption::IfDescription(text) => description = text,
-            InterfaceDescriptionOption::IfMacAddr(bytes) => mac = bytes.as_ref().try_into().ok(),
-            _ => {}
-        }
-    }
-    let link = match block.linktype {
-        DataLink::ETHERNET if value(description, "link").as_deref() == Some("synthetic-ethernet") => {
-            LinkLayer::SyntheticEthernet
-        }
-        DataLink::ETHERNET => LinkLayer::Ethernet,
-        other => LinkLayer::Other(other.into()),
-    };
-    Interface {
-        name,
-        node: value(description, "node"),
-        pod: value(description, "pod"),
-        ifindex: value(description, "ifindex").and_then(|index| index.parse().ok()),
-        link,
-        mac,
-    }
-}
-
-fn frame(block: EnhancedPacketBlock<'_>, resolution: Resolution) -> Frame<'_> {
-    let mut frame = Frame {
-        interface: InterfaceId(block.interface_id),
-        time: resolution.time(block.timestamp.as_nanos()),
-        direction: None,
-        original_len: block.original_len,
-        data: block.data,
-        gso: None,
-        mark: 0,
-        lost_before: 0,
-        comment: None,
-    };
-    for option in block.options {
-        match option {
-            EnhancedPacketOption::Comment(text) => frame.comment = Some(text),
-            EnhancedPacketOption::Flags(flags) => frame.direction = direction(flags),
-            EnhancedPacketOption::DropCount(count) => frame.lost_before = count,
-            EnhancedPacketOption::CustomBinary(custom) if custom.pen == ENTERPRISE => {
-                let facts = SkbFacts::from_bytes(&custom.value).unwrap_or_default();
-                frame.gso = facts.gso;
-                frame.mark = facts.mark;
-            }
-            _ => {}
-        }
-    }
-    frame
-}
-
-/// The inbound/outbound bits of `epb_flags`.
-fn direction(flags: u32) -> Option<Direction> {
-    match flags & 0b11 {
-        INBOUND => Some(Direction::Ingress),
-        OUTBOUND => Some(Direction::Egress),
-        _ => None,
-    }
-}
-
-fn statistics(block: &InterfaceStatisticsBlock<'_>) -> Statistics {
-    let mut statistics = Statistics::default();
-    for option in &block.options {
-        match option {
-            InterfaceStatisticsOption::IsbIfRecv(count) => statistics.seen = *count,
-            InterfaceStatisticsOption::IsbFilterAccept(count) => statistics.matched = *count,
-            InterfaceStatisticsOption::IsbIfDrop(count) | InterfaceStatisticsOption::IsbOsDrop(count) => {
-                statistics.lost = statistics.lost.saturating_add(*count);
-            }
-            InterfaceStatisticsOption::IsbUsrDeliv(count) => statistics.written = *count,
-            _ => {}
-        }
-    }
-    statistics
-}
-
-/// Unit and origin of an interface's timestamps (`if_tsresol`, `if_tsoffset`).
-#[derive(Clone, Copy, Debug)]
-struct Resolution {
-    /// Ticks per second.
-    per_second: u64,
-    /// Seconds to add.
-    offset: u64,
-}
-
-impl Resolution {
-    fn of(block: &InterfaceDescriptionBlock<'_>) -> Self {
-        let mut resolution = Self { per_second: 1_000_000, offset: 0 };
-        for option in &block.options {
-            match option {
-                InterfaceDescriptionOption::IfTsResol(value) => resolution.per_second = per_second(*value),
-                InterfaceDescriptionOption::IfTsOffset(seconds) => resolution.offset = *seconds,
-                _ => {}
+            let Some(record) = record else { return Ok(false) };
+            if let Some(current) = self.interpret(record)? {
+                self.current = current;
+                return Ok(true);
             }
         }
-        resolution
     }
 
-    /// pcap-file hands the raw ticks on as if they were nanoseconds.
-    fn time(self, ticks: u128) -> Timestamp {
-        let nanoseconds = ticks * 1_000_000_000 / u128::from(self.per_second);
-        let offset = u128::from(self.offset) * 1_000_000_000;
-        Timestamp(u64::try_from(nanoseconds + offset).unwrap_or(u64::MAX))
+    /// The item that the last [`Self::advance`] went to; one that says nothing before the first.
+    pub fn item(&self) -> Item<'_> {
+        match &self.current {
+            Current::Section(section) => Item::Section((**section).clone()),
+            Current::Interface(id, interface) => Item::Interface(*id, (**interface).clone()),
+            Current::Packet => Item::Frame(self.frame()),
+            Current::Statistics(id, time, statistics) => Item::Statistics(*id, *time, *statistics),
+            Current::Other(kind) => Item::Other(*kind),
+        }
+    }
+
+    /// The time of the item, where it is a packet.
+    pub fn packet_time(&self) -> Option<Timestamp> {
+        match &self.current {
+            Current::Packet => Some(self.packet.time),
+            _ => None,
+        }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        let packet = &self.packet;
+        let text = |range: &Range<usize>| String::from_utf8_lossy(self.buffer.at(range.clone()));
+        Frame {
+            interface: InterfaceId(packet.interface),
+            time: packet.time,
+            direction: packet.direction,
+            original_len: packet.original_len,
+            data: Cow::Borrowed(self.buffer.at(packet.data.clone())),
+            gso: packet.gso,
+            mark: packet.mark,
+            lost_before: packet.lost_before,
+            comment: packet.comment.as_ref().map(text),
+        }
+    }
+
+    /// What a record means with our numbering of interfaces; absent where it waits for packets to tell more.
+    fn interpret(&mut self, record: Record) -> Result<Option<Current>, CaptureError> {
+        let (described, current) = match record {
+            Record::Section(section) => {
+                self.interfaces = Interfaces::default();
+                (None, Current::Section(section))
+            }
+            Record::Interface(described) => {
+                let interface = self.interfaces.describe(*described)?;
+                return Ok(interface.map(|(id, interface)| Current::Interface(id, interface)));
+            }
+            Record::Packet => {
+                let described = self.interfaces.place(&mut self.packet, self.buffer.bytes_mut())?;
+                (described, Current::Packet)
+            }
+            Record::Statistics(interface, time, statistics) => {
+                let (id, described) = self.interfaces.of_statistics(interface)?;
+                (described, Current::Statistics(id, time, statistics))
+            }
+            Record::Other(kind) => (None, Current::Other(kind)),
+        };
+        Ok(Some(match described {
+            Some((id, interface)) => {
+                self.following = Some(current);
+                Current::Interface(id, interface)
+            }
+            None => current,
+        }))
     }
 }
 
-/// `if_tsresol`: a power of ten, or of two where the top bit is set; nanoseconds where it makes no sense.
-fn per_second(value: u8) -> u64 {
-    let exponent = u32::from(value & 0x7f);
-    let base: u64 = if value & 0x80 == 0 { 10 } else { 2 };
-    base.checked_pow(exponent).unwrap_or(1_000_000_000)
+/// Finds out the format by the first bytes, and reads the header.
+fn begin<R: Read>(buffer: &mut Buffer<R>) -> Result<(Source, Section), CaptureError> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    const XZ: [u8; 4] = [0xfd, b'7', b'z', b'X'];
+    if !buffer.fill(1).map_err(CaptureError::Read)? {
+        return Err(CaptureError::Empty);
+    }
+    buffer.fill(4).map_err(CaptureError::Read)?;
+    match buffer.available() {
+        [a, b, ..] if [*a, *b] == GZIP => return Err(CaptureError::Compressed("gzip")),
+        bytes if bytes.starts_with(&ZSTD) => return Err(CaptureError::Compressed("zstd")),
+        bytes if bytes.starts_with(&XZ) => return Err(CaptureError::Compressed("xz")),
+        _ => {}
+    }
+    if let Some(pcap) = Pcap::begin(buffer)? {
+        return Ok((Source::Pcap(pcap), Section::default()));
+    }
+    let (pcapng, section) = Pcapng::begin(buffer)?.ok_or(CaptureError::NoCapture)?;
+    Ok((Source::Pcapng(pcapng), section))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
-
-    use super::super::CaptureWriter;
-    use super::*;
-    use crate::units::{Gso, SnapLength};
-
-    fn tunl0() -> Interface {
-        Interface {
-            name: "tunl0".to_owned(),
-            node: Some("k8s-node2".to_owned()),
-            pod: None,
-            ifindex: Some(7),
-            link: LinkLayer::SyntheticEthernet,
-            mac: Some([2, 0, 0, 0, 0, 1]),
-        }
-    }
-
-    fn packet() -> Frame<'static> {
-        Frame {
-            interface: InterfaceId(0),
-            time: Timestamp(1_700_000_000_123_456_789),
-            direction: Some(Direction::Egress),
-            original_len: 9000,
-            data: Cow::Borrowed(&[7; 40]),
-            gso: Some(Gso { size: 1448, segments: 6 }),
-            mark: 0x4000,
-            lost_before: 3,
-            comment: Some(Cow::Borrowed("hop 1")),
-        }
-    }
-
-    fn written(snap: u32) -> Vec<u8> {
-        let section = Section {
-            node: Some("k8s-node2".to_owned()),
-            os: Some("Linux 6.18".to_owned()),
-            application: Some("kflow".to_owned()),
-            boot_id: Some("1234".to_owned()),
-        };
-        let mut writer = CaptureWriter::new(Vec::new(), &section, SnapLength(snap)).unwrap();
-        let id = writer.interface(&tunl0()).unwrap();
-        writer.frame(&packet()).unwrap();
-        writer.names(&[("10.0.0.1".parse().unwrap(), vec!["pod-src".to_owned()])].into()).unwrap();
-        let statistics = Statistics { seen: 10, matched: 4, lost: 3, written: 1 };
-        writer.statistics(id, Timestamp(1_700_000_000_000_000_000), &statistics).unwrap();
-        writer.into_inner()
-    }
-
-    fn items(bytes: &[u8]) -> Result<usize, CaptureError> {
-        let mut reader = CaptureReader::new(bytes)?;
-        let mut count = 0;
-        while reader.next_item()?.is_some() {
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let bytes = written(256);
-        let mut reader = CaptureReader::new(bytes.as_slice()).unwrap();
-        let Some(Item::Section(section)) = reader.next_item().unwrap() else { panic!("no section") };
-        assert_eq!(section.node.as_deref(), Some("k8s-node2"));
-        assert_eq!(section.boot_id.as_deref(), Some("1234"));
-        assert_eq!(reader.next_item().unwrap(), Some(Item::Interface(InterfaceId(0), tunl0())));
-        assert_eq!(reader.next_item().unwrap(), Some(Item::Frame(packet())));
-        assert!(matches!(reader.next_item().unwrap(), Some(Item::Other(4))));
-        let statistics = Statistics { seen: 10, matched: 4, lost: 3, written: 1 };
-        let time = Timestamp(1_700_000_000_000_000_000);
-        assert_eq!(reader.next_item().unwrap(), Some(Item::Statistics(InterfaceId(0), time, statistics)));
-        assert_eq!(reader.next_item().unwrap(), None);
-    }
-
-    #[test]
-    fn a_frame_is_cut_at_the_snap_length() {
-        let bytes = written(16);
-        let mut reader = CaptureReader::new(bytes.as_slice()).unwrap();
-        reader.next_item().unwrap();
-        reader.next_item().unwrap();
-        let Some(Item::Frame(frame)) = reader.next_item().unwrap() else { panic!("no frame") };
-        assert_eq!((frame.data.len(), frame.original_len), (16, 9000));
-    }
-
-    #[test]
-    fn an_undescribed_interface_is_refused() {
-        let mut writer = CaptureWriter::new(Vec::new(), &Section::default(), SnapLength(64)).unwrap();
-        assert!(matches!(writer.frame(&packet()), Err(CaptureError::UnknownInterface(0))));
-    }
-
-    #[test]
-    fn every_truncation_and_bit_flip_ends() {
-        let bytes = written(256);
-        for end in 0..bytes.len() {
-            let _ = items(&bytes[..end]);
-        }
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let _ = items(&flipped);
-        }
-    }
-
-    #[test]
-    fn resolutions_other_than_nanoseconds() {
-        let microseconds = Resolution { per_second: per_second(6), offset: 0 };
-        assert_eq!(microseconds.time(1_500_000), Timestamp(1_500_000_000));
-        let binary = Resolution { per_second: per_second(0x8a), offset: 2 };
-        assert_eq!(binary.time(512), Timestamp(2_500_000_000));
-        assert_eq!(per_second(127), 1_000_000_000);
-    }
-}
+mod tests;

@@ -7,15 +7,16 @@
 //! 2. They are known to belong to one flow ([`Related`]).
 //! 3. Translation seen at work: on one node the key came in under the first tuple, did not leave under it, and
 //!    later left under the second, which had not come in. Tuples that have one end in common go first, since most
-//!    NAT leaves the other end alone. Accepted only if exactly one tuple fits on each side.
+//!    NAT leaves the other end alone; no tuple becomes its own reverse. Accepted only if exactly one tuple fits on each
+//!    side.
 //!
 //! What fits more than one way is counted as ambiguous and stays apart.
 
-use std::collections::BTreeMap;
-
-use super::{Group, order};
+use super::Group;
+use super::pair::{self, Paired};
+use crate::clock::Clocks;
 use crate::flow::FlowKey;
-use crate::headers::HeadersTable;
+use crate::headers::{HeadersTable, TupleId};
 use crate::journey::{Confidence, Journey, Sighting};
 use crate::point::{NodeId, Points};
 use crate::units::Direction;
@@ -23,7 +24,7 @@ use crate::units::Direction;
 /// Knows which tuples belong to one flow already.
 pub trait Related {
     /// Whether packets of `first` are known to become packets of `second`, or the reverse.
-    fn related(&self, first: FlowKey, second: FlowKey) -> bool;
+    fn related(&self, first: TupleId, second: TupleId) -> bool;
 }
 
 /// The outcome of splitting one group.
@@ -37,44 +38,57 @@ pub struct Split {
 
 /// Sightings of one chain of tuples.
 struct Chain {
-    tuples: Vec<FlowKey>,
+    tuples: Vec<(TupleId, FlowKey)>,
     sightings: Vec<Sighting>,
     is_ambiguous: bool,
 }
 
-impl Chain {
-    fn of(tuple: FlowKey, sighting: Sighting) -> Self {
-        Self { tuples: vec![tuple], sightings: vec![sighting], is_ambiguous: false }
-    }
-}
-
 impl Split {
     /// Splits a group into the journeys of the packets that had its key.
-    pub fn of(group: &Group, headers: &HeadersTable, points: &Points, known: &impl Related) -> Self {
-        let mut chains = by_tuple(group, headers);
+    pub fn of(
+        group: Group,
+        headers: &HeadersTable,
+        points: &Points,
+        clocks: &Clocks,
+        known: &impl Related,
+    ) -> Self {
+        let segment = group.segment;
+        let journey = |paired: Paired, is_ambiguous: bool| Journey {
+            segment,
+            hops: paired.hops,
+            confidence: if is_ambiguous { Confidence::Unknown } else { paired.confidence },
+            is_copy: paired.is_copy,
+        };
+        let mut tuples = group.members.iter().map(|hop| headers.tuple(hop.headers));
+        let first = tuples.next();
+        if first.is_some_and(|first| tuples.all(|tuple| tuple == first || known.related(first, tuple))) {
+            let packets = pair::packets(group.members, headers, points, clocks).into_iter();
+            return Self { journeys: packets.map(|paired| journey(paired, false)).collect(), ambiguous: 0 };
+        }
+        let mut chains = by_tuple(&group, headers);
         join_known(&mut chains, known);
         join_translated(&mut chains, points);
         let ambiguous = chains.iter().filter(|chain| chain.is_ambiguous).count() as u64;
-        let journeys = chains
-            .into_iter()
-            .flat_map(occurrences)
-            .map(|(hops, confidence)| Journey {
-                segment: group.segment,
-                hops: order::sort(hops, points),
-                confidence,
-            })
-            .collect();
+        let mut journeys = Vec::with_capacity(chains.len());
+        for chain in chains {
+            let packets = pair::packets(chain.sightings, headers, points, clocks).into_iter();
+            journeys.extend(packets.map(|paired| journey(paired, chain.is_ambiguous)));
+        }
         Self { journeys, ambiguous }
     }
 }
 
 fn by_tuple(group: &Group, headers: &HeadersTable) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
-    for sighting in &group.sightings {
-        let tuple = headers.flow(sighting.headers);
-        match chains.iter_mut().find(|chain| chain.tuples.contains(&tuple)) {
+    for sighting in &group.members {
+        let tuple = headers.tuple(sighting.headers);
+        match chains.iter_mut().find(|chain| chain.tuples[0].0 == tuple) {
             Some(chain) => chain.sightings.push(*sighting),
-            None => chains.push(Chain::of(tuple, *sighting)),
+            None => chains.push(Chain {
+                tuples: vec![(tuple, headers.tuple_at(tuple))],
+                sightings: vec![*sighting],
+                is_ambiguous: false,
+            }),
         }
     }
     chains
@@ -83,10 +97,9 @@ fn by_tuple(group: &Group, headers: &HeadersTable) -> Vec<Chain> {
 fn join_known(chains: &mut Vec<Chain>, known: &impl Related) {
     let mut index = 1;
     while index < chains.len() {
-        let tuple = chains[index].tuples[0];
-        let host =
-            chains[..index].iter().position(|chain| chain.tuples.iter().any(|t| known.related(*t, tuple)));
-        match host {
+        let (tuple, _) = chains[index].tuples[0];
+        let is_known = |chain: &Chain| chain.tuples.iter().any(|(other, _)| known.related(*other, tuple));
+        match chains[..index].iter().position(is_known) {
             Some(host) => join(chains, host, index),
             None => index += 1,
         }
@@ -127,10 +140,12 @@ fn only_one(pairs: &[(usize, usize)]) -> Option<(usize, usize)> {
 }
 
 fn keeps_an_end(before: &Chain, after: &Chain) -> bool {
-    before
-        .tuples
-        .iter()
-        .any(|b| after.tuples.iter().any(|a| a.source == b.source || a.destination == b.destination))
+    before.tuples.iter().any(|(_, before)| {
+        after
+            .tuples
+            .iter()
+            .any(|(_, after)| after.source == before.source || after.destination == before.destination)
+    })
 }
 
 /// Every pair of chains of which the second may be the first one, translated.
@@ -138,10 +153,12 @@ fn translations(chains: &[Chain], points: &Points) -> Vec<(usize, usize)> {
     let mut fits = Vec::new();
     for (from, before) in chains.iter().enumerate() {
         for (to, after) in chains.iter().enumerate() {
-            if from != to
-                && before.tuples[0].protocol == after.tuples[0].protocol
-                && became(before, after, points)
-            {
+            let is_same_protocol = before.tuples[0].1.protocol == after.tuples[0].1.protocol;
+            let is_reverse = after
+                .tuples
+                .iter()
+                .any(|(_, tuple)| before.tuples.iter().any(|(_, b)| *tuple == b.reversed()));
+            if from != to && is_same_protocol && !is_reverse && became(before, after, points) {
                 fits.push((from, to));
             }
         }
@@ -174,24 +191,4 @@ fn host_sightings<'a>(
         let interface = points.at(sighting.point.interface);
         interface.pod.is_none().then_some((interface.node, sighting))
     })
-}
-
-/// The packets of one chain: where the key occurs several times at a point, the k-th there is the k-th elsewhere.
-fn occurrences(chain: Chain) -> Vec<(Vec<Sighting>, Confidence)> {
-    let mut by_place: BTreeMap<_, Vec<Sighting>> = BTreeMap::new();
-    for sighting in chain.sightings {
-        by_place.entry((sighting.point, sighting.headers)).or_default().push(sighting);
-    }
-    let copies = by_place.values().map(Vec::len).max().unwrap_or_default();
-    let confidence = match (chain.is_ambiguous, copies) {
-        (true, _) => Confidence::Unknown,
-        (false, 1) => Confidence::Exact,
-        (false, _) => Confidence::Ordinal,
-    };
-    for place in by_place.values_mut() {
-        place.sort_by_key(|sighting| sighting.time);
-    }
-    (0..copies)
-        .map(|k| (by_place.values().filter_map(|place| place.get(k).copied()).collect(), confidence))
-        .collect()
 }

@@ -53,8 +53,12 @@ impl<W: Write> TraceWriter<W> {
             };
             let Some(counted) = loss.interfaces.iter().find(here) else { continue };
             let id = self.interface(index, points)?;
-            let statistics =
-                Statistics { seen: counted.seen, matched: counted.matched, lost: counted.lost, written: 0 };
+            let statistics = Statistics {
+                seen: counted.seen,
+                matched: counted.matched,
+                lost: counted.lost.unwrap_or_default(),
+                written: 0,
+            };
             self.writer.statistics(id, self.last, &statistics)?;
         }
         self.flush()
@@ -102,6 +106,7 @@ fn comment(flow: u32, note: &Note) -> String {
     text.push_str(match note.confidence {
         Confidence::Exact => "",
         Confidence::Ordinal => "; recognised by its order among equal packets",
+        Confidence::Flow => "; one of several equal packets, some of which were lost or doubled",
         Confidence::Unknown => "; more than one translation fits",
     });
     text

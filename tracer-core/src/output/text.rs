@@ -1,15 +1,16 @@
 //! Text for people: an event a line while the trace runs, then a timeline per flow.
 
 mod flow;
+mod happened;
 mod units;
 
 use std::io::{self, Write};
 
 use crate::clock::Latency;
-use crate::loss::LossReport;
+use crate::loss::{InterfaceLoss, LossReport};
 use crate::report::{NamedEndpoint, OtherFlow, Report};
-use crate::timeline::{Change, Orientation};
-use crate::trace::{Event, EventKind, PlaceName};
+use crate::timeline::Change;
+use crate::trace::Event;
 use units::{clock_time, duration};
 
 /// Whether text may be coloured.
@@ -41,18 +42,7 @@ impl Colour {
 
 /// Writes an event as one line.
 pub fn event(writer: &mut impl Write, event: &Event, colour: Colour) -> io::Result<()> {
-    let what = match &event.kind {
-        EventKind::Appeared { opened: Some(true) } => "opened".to_owned(),
-        EventKind::Appeared { opened: Some(false) } => "seen first (it was open before)".to_owned(),
-        EventKind::Appeared { opened: None } => "seen first".to_owned(),
-        EventKind::Closed => "closed by both sides".to_owned(),
-        EventKind::Reset { by: Orientation::Forward } => colour.alarm("reset by its opener"),
-        EventKind::Reset { by: Orientation::Reply } => colour.alarm("reset by the other side"),
-        EventKind::Stopped { after, before, .. } => {
-            let place = |place: &PlaceName| flow::place(&place.node, place.pod.as_ref(), &place.interface);
-            colour.alarm(&format!("packet stopped after {} before {}", place(after), place(before)))
-        }
-    };
+    let what = happened::words(&event.kind, colour);
     writeln!(
         writer,
         "{}  flow {}  {}  {} -> {}  {what}",
@@ -72,6 +62,16 @@ pub fn report(writer: &mut impl Write, report: &Report, colour: Colour) -> io::R
     }
     if report.flows.is_empty() {
         nothing(writer, report)?;
+    }
+    for step in &report.clock_steps {
+        let [a, b] = &step.nodes;
+        let times = if step.times == 1 { "once".to_owned() } else { format!("{} times", step.times) };
+        writeln!(
+            writer,
+            "the clock of {} or {} was set while packets went over, {times}: latencies between them begin anew there",
+            units::printable(a),
+            units::printable(b),
+        )?;
     }
     loss(writer, &report.loss, colour)
 }
@@ -103,23 +103,33 @@ fn nearest(writer: &mut impl Write, other: &OtherFlow) -> io::Result<()> {
 /// Writes what was not seen; one line when nothing was missed.
 fn loss(writer: &mut impl Write, loss: &LossReport, colour: Colour) -> io::Result<()> {
     if loss.is_complete() {
-        let seen: u64 = loss.interfaces.iter().map(|interface| interface.seen).sum();
-        let matched: u64 = loss.interfaces.iter().map(|interface| interface.matched).sum();
+        let sum =
+            |count: fn(&InterfaceLoss) -> u64| loss.interfaces.iter().map(count).fold(0, u64::saturating_add);
+        let (seen, matched) = (sum(|interface| interface.seen), sum(|interface| interface.matched));
         return writeln!(
             writer,
-            "nothing missed: {} interfaces watched, {} seen, {matched} recorded, 0 lost by the recorders",
+            "nothing missed: {} interfaces watched, {} seen, {matched} recorded, {}",
             loss.interfaces.len(),
             packets(seen),
+            if loss.interfaces.iter().all(|interface| interface.lost.is_some()) {
+                "0 lost by the recorders"
+            } else {
+                "as far as captures of other tools tell"
+            },
         );
     }
     writeln!(writer, "{}", colour.alarm("this trace is incomplete:"))?;
-    for interface in loss.interfaces.iter().filter(|interface| interface.lost > 0) {
+    for interface in loss.interfaces.iter().filter(|interface| interface.lost.is_some_and(|lost| lost > 0)) {
         let place = flow::place(&interface.node, interface.pod.as_ref(), &interface.interface);
-        writeln!(writer, "  {place}: the ring buffer was full for {}", packets(interface.lost))?;
+        writeln!(
+            writer,
+            "  {place}: the ring buffer was full for {}",
+            packets(interface.lost.unwrap_or_default())
+        )?;
     }
     let causes = [
         (loss.undecodable, "could not be decoded"),
-        (loss.undirected, "came without a direction"),
+        (loss.unidentified, "could not be recognised: too little of them was captured, raise -s"),
         (loss.ambiguous, "had a translation that could be told in more than one way"),
         (loss.evicted, "were given up because memory ran out"),
         (loss.overflow, "were left out because a table was full"),

@@ -270,7 +270,11 @@ fn innermost<'a>(
     let readable = if later_fragment { Protocol(255) } else { layer.protocol };
     let header = transport::decode(readable, payload.bytes).ok_or(DecodeError::Truncated)?;
     let body = payload.bytes.get(header.len..).unwrap_or_default();
-    let payload_len = payload.wire_len.saturating_sub(header.len);
+    let own_len = payload.wire_len.saturating_sub(header.len);
+    // The first fragment stands for its datagram, which is whole at other points.
+    let is_first_fragment = layer.facts.fragment.is_some_and(Fragment::is_first);
+    let declared = header.payload_len.filter(|_| is_first_fragment);
+    let payload_len = declared.unwrap_or_else(|| u32::try_from(own_len).unwrap_or(u32::MAX));
     Ok(Packet {
         tunnels,
         flow: FlowKey {
@@ -280,8 +284,9 @@ fn innermost<'a>(
         },
         ip: layer.facts,
         transport: header.transport,
-        payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
+        payload_len,
+        is_header_cut: header.is_cut,
         // Beyond the IP length there is only Ethernet padding.
-        payload: &body[..body.len().min(payload_len)],
+        payload: &body[..body.len().min(own_len)],
     })
 }

@@ -44,7 +44,7 @@ impl Reporter<'_> {
         if end == End::Reached {
             return Fate::Delivered;
         }
-        match (self.successor_of_others(after), end) {
+        match (self.next.after(after, self.headers), end) {
             (Some(next), _) => Fate::Stopped { after, before: Some(next) },
             (None, End::Elsewhere) => Fate::Stopped { after, before: None },
             (None, _) => Fate::Unknown,
@@ -57,6 +57,7 @@ impl Reporter<'_> {
         let node = &self.points.node_of(place.point.interface).name;
         let is_plain = headers.tunnels.is_empty();
         let mut end = End::Unwatched;
+        let is_undirected = place.point.direction.is_none();
         for owner in self.names.owners(headers.flow.destination.address) {
             let (is_watched, is_here) = match owner {
                 Owner::Pod { name, .. } if self.points.observes_pod(name) => (
@@ -76,6 +77,15 @@ impl Reporter<'_> {
                 Owner::Service { .. } => (place.point.direction == Some(Direction::Ingress), false),
                 Owner::Pod { node: None, .. } => (false, false),
             };
+            // Of an interface that may as well have received it nothing follows.
+            let home = match owner {
+                Owner::Pod { node: home, .. } => home.as_ref(),
+                Owner::Node { name } => Some(name),
+                Owner::Service { .. } => None,
+            };
+            if is_undirected && home == Some(node) {
+                return End::Unwatched;
+            }
             if is_watched && is_here && is_plain {
                 return End::Reached;
             }
@@ -86,23 +96,9 @@ impl Reporter<'_> {
         end
     }
 
-    /// The hop that packets of other flows to the same destination reached next from the same point.
-    fn successor_of_others(&self, place: Place) -> Option<Place> {
-        let destination = |place: Place| self.headers.flow(place.headers).destination.address;
-        let lanes = self.flows.iter().flat_map(|(_, flow)| [&flow.forward, &flow.reply]);
-        let steps = lanes.flat_map(Lane::steps);
-        let same = steps
-            .filter(|(from, _, _)| from.point == place.point && destination(*from) == destination(place));
-        same.map(|(_, to, _)| to).min()
-    }
-
     /// Why packets that stopped may have gone on unseen all the same; absent where they did not.
     pub(super) fn doubt(&self, after: Place, before: Option<Place>, is_answered: bool) -> Option<String> {
         let node = &self.points.node_of(before.unwrap_or(after).point.interface).name;
-        let lost = self.loss.lost_on(node);
-        if lost > 0 {
-            return Some(format!("{lost} records were lost on {node}"));
-        }
         // Without a next hop the packets may have been on any node.
         let is_beyond = |broken: &&BrokenStream| before.is_none() || &broken.node == node;
         if let Some(broken) = self.loss.broken_streams.iter().find(is_beyond) {

@@ -3,9 +3,9 @@
 use serde::{Serialize, Serializer};
 
 use super::{NamedEndpoint, Reporter};
-use crate::clock::{Latency, Offset, Offsets};
+use crate::clock::{Crossing, Latency, Offset};
 use crate::packet::Tunnel;
-use crate::timeline::{Change, Lane, Orientation, Place, Samples, changes};
+use crate::timeline::{Change, Lane, Orientation, Place, changes, quantile};
 use crate::units::Direction;
 
 /// One hop of a direction of a flow.
@@ -45,6 +45,9 @@ pub struct StepLatency {
     /// 99th percentile.
     #[serde(serialize_with = "nanoseconds")]
     pub p99: Latency,
+    /// The longest.
+    #[serde(serialize_with = "nanoseconds")]
+    pub max: Latency,
 }
 
 /// A latency as JSON: its value and bound in nanoseconds, or the value that it is below.
@@ -63,29 +66,9 @@ fn nanoseconds<S: Serializer>(latency: &Latency, serializer: S) -> Result<S::Ok,
 }
 
 impl Reporter<'_> {
-    /// Clock offsets between nodes, from every step of every flow.
-    pub(super) fn offsets(&self) -> Offsets {
-        let mut offsets = Offsets::default();
-        for (_, flow) in self.flows {
-            for (from, to, samples) in flow.forward.steps().chain(flow.reply.steps()) {
-                let (first, second) = (from.point.interface, to.point.interface);
-                if let (false, Some(smallest)) = (self.points.share_clock(first, second), samples.min()) {
-                    offsets.note(self.points.at(first).node, self.points.at(second).node, smallest);
-                }
-            }
-        }
-        offsets
-    }
-
-    pub(super) fn hops(
-        &self,
-        lane: &Lane,
-        path: &[Place],
-        orientation: Orientation,
-        offsets: &Offsets,
-    ) -> Vec<Hop> {
+    pub(super) fn hops(&self, lane: &Lane, path: &[Place], orientation: Orientation) -> Vec<Hop> {
         let before = std::iter::once(None).chain(path.iter().copied().map(Some));
-        before.zip(path).map(|(before, place)| self.hop(lane, before, *place, orientation, offsets)).collect()
+        before.zip(path).map(|(before, place)| self.hop(lane, before, *place, orientation)).collect()
     }
 
     pub(super) fn hop(
@@ -94,7 +77,6 @@ impl Reporter<'_> {
         before: Option<Place>,
         place: Place,
         orientation: Orientation,
-        offsets: &Offsets,
     ) -> Hop {
         let headers = self.headers.at(place.headers);
         let interface = self.points.at(place.point.interface);
@@ -109,21 +91,44 @@ impl Reporter<'_> {
             tunnels: headers.tunnels.clone(),
             changes: changed.unwrap_or_default(),
             packets: lane.segments_at(place),
-            latency: before
-                .and_then(|before| latency(lane.step(before, place)?, self.offset(before, place, offsets)?)),
+            latency: before.and_then(|before| self.latency(lane, before, place)),
         }
     }
 
-    fn offset(&self, before: Place, place: Place, offsets: &Offsets) -> Option<Offset> {
+    fn latency(&self, lane: &Lane, before: Place, place: Place) -> Option<StepLatency> {
+        let samples = lane.step(before, place)?;
         let (first, second) = (before.point.interface, place.point.interface);
         if self.points.share_clock(first, second) {
-            return Some(Offset::NONE);
+            let mut sorted: Vec<i64> = samples.local.kept().to_vec();
+            sorted.sort_unstable();
+            let of = |difference| Latency::of(difference, Offset::NONE);
+            return Some(StepLatency {
+                p50: of(quantile(&sorted, 0.5)?),
+                p99: of(quantile(&sorted, 0.99)?),
+                max: of(samples.local.greatest()?),
+            });
         }
-        offsets.between(self.points.at(first).node, self.points.at(second).node)
+        let (from, to) = (self.points.clock(first), self.points.clock(second));
+        let of = |crossing: &Crossing| {
+            let offset = self.offsets.between(from, to, crossing)?;
+            Some((crossing.difference.saturating_sub(offset.offset), offset.bound))
+        };
+        let mut sorted: Vec<(i64, i64)> = samples.between.kept().iter().filter_map(of).collect();
+        // By what each is at most: with bounds of their own, a greater value may be the smaller limit.
+        sorted.sort_unstable_by_key(|(value, bound)| (value.saturating_add(*bound), *value));
+        let told = |(value, bound)| Latency::of(value, Offset { offset: 0, bound });
+        let greatest = samples.between.greatest().as_ref().and_then(of);
+        Some(StepLatency {
+            p50: told(quantile(&sorted, 0.5)?),
+            p99: told(quantile(&sorted, 0.99)?),
+            max: told(
+                sorted
+                    .last()
+                    .copied()
+                    .into_iter()
+                    .chain(greatest)
+                    .max_by_key(|(value, bound)| value.saturating_add(*bound))?,
+            ),
+        })
     }
-}
-
-fn latency(samples: &Samples, offset: Offset) -> Option<StepLatency> {
-    let at = |share| Some(Latency::of(samples.quantile(share)?, offset));
-    Some(StepLatency { p50: at(0.5)?, p99: at(0.99)? })
 }

@@ -1,8 +1,10 @@
 //! One flow over all its tuples and both its directions.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
-use super::lane::Lane;
+use super::lane::{Circumstances, Lane, News, Place};
 use crate::flow::{FlowKey, Protocol};
 use crate::journey::Journey;
 use crate::packet::TcpFlags;
@@ -11,6 +13,8 @@ use crate::units::Timestamp;
 
 /// Tuples kept of one flow: a hostile sender cannot make it grow without bound.
 const MAX_TUPLES: usize = 64;
+/// Kinds of ICMP errors kept of one flow.
+const MAX_ERRORS: usize = 32;
 
 /// Which way a packet goes within its flow.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -46,8 +50,31 @@ pub struct Flow {
     pub reply: Lane,
     /// What TCP's flags told.
     pub tcp: TcpProgress,
+    /// ICMP errors that quote one of its packets.
+    pub errors: Vec<QuotedError>,
     /// Time of the first packet, by the clock of the node that saw it first.
     pub first: Timestamp,
+}
+
+/// ICMP errors of one kind from one sender about packets of one direction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct QuotedError {
+    /// ICMP or ICMPv6.
+    pub protocol: Protocol,
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Next-hop MTU in bytes, where it names one.
+    pub mtu: Option<u32>,
+    /// Direction of the packets that it quotes.
+    pub direction: Orientation,
+    /// Address that sent it.
+    pub source: IpAddr,
+    /// Where it was seen first.
+    pub place: Place,
+    /// How many.
+    pub count: u64,
 }
 
 /// How far a TCP connection came.
@@ -63,6 +90,10 @@ pub struct TcpProgress {
     pub reset: Option<Orientation>,
     /// Time from the SYN's first hop to the answer's arrival there, in nanoseconds, by that one node's clock.
     pub handshake: Option<u64>,
+    /// Where the RST was seen first.
+    pub reset_at: Option<Place>,
+    /// Sequence number of the SYN: another one is another connection.
+    pub syn_sequence: Option<u32>,
     syn: Option<(InterfaceIndex, Timestamp)>,
 }
 
@@ -74,8 +105,25 @@ impl Flow {
             forward: Lane::default(),
             reply: Lane::default(),
             tcp: TcpProgress::default(),
+            errors: Vec::new(),
             first,
         }
+    }
+
+    /// Notes an ICMP error; true when it is the first of its kind from its place.
+    pub fn note_error(&mut self, error: QuotedError) -> bool {
+        let is_same = |known: &&mut QuotedError| {
+            (known.kind, known.code, known.mtu, known.direction, known.source)
+                == (error.kind, error.code, error.mtu, error.direction, error.source)
+        };
+        if let Some(known) = self.errors.iter_mut().find(is_same) {
+            known.count += error.count;
+            return false;
+        }
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(error);
+        }
+        true
     }
 
     /// The lane of one direction.
@@ -86,12 +134,20 @@ impl Flow {
         }
     }
 
-    pub(super) fn add(&mut self, journey: &Journey, orientation: Orientation, is_at_edge: bool) {
-        self.tcp.note(journey, orientation);
-        match orientation {
-            Orientation::Forward => self.forward.add(journey, is_at_edge),
-            Orientation::Reply => self.reply.add(journey, is_at_edge),
+    pub(super) fn add(
+        &mut self,
+        journey: &Journey,
+        orientation: Orientation,
+        circumstances: &Circumstances<'_>,
+    ) -> News {
+        if self.protocol == Protocol::TCP {
+            self.tcp.note(journey, orientation);
         }
+        let lane = match orientation {
+            Orientation::Forward => &mut self.forward,
+            Orientation::Reply => &mut self.reply,
+        };
+        lane.add(journey, self.protocol, circumstances)
     }
 
     /// Notes a tuple of the forward direction; false when it is one too many.
@@ -115,6 +171,13 @@ impl Flow {
         self.forward.absorb(forward);
         self.reply.absorb(reply);
         self.first = self.first.min(other.first);
+        for error in other.errors {
+            let direction = match orientation {
+                Orientation::Forward => error.direction,
+                Orientation::Reply => error.direction.reversed(),
+            };
+            self.note_error(QuotedError { direction, ..error });
+        }
         self.tcp.absorb(&other.tcp, orientation);
     }
 }
@@ -125,6 +188,7 @@ impl TcpProgress {
         if flags.is_open() {
             self.opened = true;
             let first = journey.first();
+            self.syn_sequence.get_or_insert(journey.segment.sequence);
             self.syn.get_or_insert((first.point.interface, first.time));
         } else if flags.any(TcpFlags::SYN) {
             self.answered = true;
@@ -137,6 +201,9 @@ impl TcpProgress {
             }
         }
         if flags.any(TcpFlags::RST) {
+            if self.reset.is_none() {
+                self.reset_at = Some(Place::of(journey.first()));
+            }
             self.reset.get_or_insert(orientation);
         }
     }
@@ -161,7 +228,11 @@ impl TcpProgress {
             Orientation::Forward => other.reset,
             Orientation::Reply => other.reset.map(Orientation::reversed),
         };
+        if self.reset.is_none() {
+            self.reset_at = other.reset_at;
+        }
         self.reset = self.reset.or(reset);
+        self.syn_sequence = self.syn_sequence.or(other.syn_sequence);
         self.handshake = self.handshake.or(other.handshake);
         self.syn = self.syn.or(other.syn);
     }

@@ -1,14 +1,21 @@
 //! One direction of a flow: the paths that its packets took.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::samples::Samples;
+use super::sequence::{Earlier, PathId, Sequence, Window};
+use crate::clock::Crossing;
+use crate::flow::Protocol;
 use crate::headers::HeadersId;
-use crate::journey::{Confidence, Journey};
+use crate::journey::{Confidence, Journey, Sighting};
+use crate::loss::Cloud;
 use crate::point::Point;
+use crate::units::Timestamp;
 
 /// Distinct paths kept for one direction of a flow; the rest is counted.
 const MAX_PATHS: usize = 256;
+/// A direction with fewer segments has no usual path yet.
+const YOUNG: u64 = 16;
 
 /// A place on a path: the observation point and what packets wear there.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,101 +26,363 @@ pub struct Place {
     pub headers: HeadersId,
 }
 
+impl Place {
+    /// The place of one sighting.
+    pub fn of(hop: &Sighting) -> Self {
+        Self { point: hop.point, headers: hop.headers }
+    }
+}
+
 /// Journeys that took one path.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PathCount {
-    /// Wire segments.
+    /// Wire segments, without duplicates that arose on the way.
     pub segments: u64,
     /// Of these, such that may have gone on unseen: at an edge of the trace, or with more than one translation
     /// that fits.
     pub open_ended: u64,
     /// Of these, such that were recognised by order only.
     pub ordinal: u64,
+    /// Of these, such of which only the number is certain.
+    pub counted: u64,
+    /// Of these, fragments other than the first of their packets.
+    pub fragments: u64,
     /// Transport payload bytes.
     pub payload: u64,
+    /// Duplicates that arose on the way, before the path's first place.
+    pub copies: u64,
+    /// Segments in whose time some node may not have recorded them.
+    pub clouded: BTreeMap<Cloud, u64>,
+}
+
+impl PathCount {
+    fn absorb(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.open_ended += other.open_ended;
+        self.ordinal += other.ordinal;
+        self.counted += other.counted;
+        self.fragments += other.fragments;
+        self.payload += other.payload;
+        self.copies += other.copies;
+        for (cloud, count) in other.clouded {
+            *self.clouded.entry(cloud).or_default() += count;
+        }
+    }
+}
+
+/// What is known of a journey besides its hops.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// It began before every point was watched, or the trace ended too soon after it.
+    pub is_at_edge: bool,
+    /// Why nodes may not have recorded it.
+    pub clouded: &'a [Cloud],
+    /// For each step between hops with clocks of their own, the two times; absent for one clock.
+    pub crossings: &'a [Option<Crossing>],
+    /// How often some clock was stepped so far: times before and after that have no order.
+    pub clock_steps: u64,
+}
+
+/// Times of one step.
+#[derive(Clone, Debug, Default)]
+pub struct StepSamples {
+    /// By one clock, in nanoseconds.
+    pub local: Samples<i64>,
+    /// By two clocks.
+    pub between: Samples<Crossing>,
+}
+
+#[derive(Clone, Debug)]
+struct Path {
+    places: Vec<Place>,
+    stops: Vec<Stop>,
+    count: PathCount,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// Its number in [`Lane::places`].
+    place: usize,
+    /// The number in [`Lane::steps`] of the step that leads to it; 0 for the first.
+    step: usize,
+    /// Whether the path comes by for the second time.
+    is_again: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Visited {
+    place: Place,
+    segments: u64,
+    /// When the segment sent before was seen there. A clock that is set back makes one pair look wrong, not all
+    /// that follow.
+    previous: Timestamp,
+    /// How often some clock had been stepped by then.
+    clock_steps: u64,
+    /// Segments that came here before the one that had been sent before them.
+    reordered: u64,
+    /// Whether fragments other than the first of their packets come here.
+    has_fragments: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    from: Place,
+    to: Place,
+    samples: StepSamples,
 }
 
 /// All journeys of one direction of a flow.
 #[derive(Clone, Debug, Default)]
 pub struct Lane {
-    paths: BTreeMap<Vec<Place>, PathCount>,
-    steps: HashMap<(Place, Place), Samples>,
+    paths: Vec<Path>,
+    places: Vec<Visited>,
+    steps: Vec<Step>,
+    /// The path that the journey before took.
+    recent: usize,
+    /// The most places of any path.
+    longest: usize,
+    sequence: Sequence,
     /// Segments whose path was one too many.
     pub overflow: u64,
 }
 
+/// What a journey added to its lane.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct News {
+    /// Its path; absent when it was one too many.
+    pub path: Option<PathId>,
+    /// It is a retransmission, and what became of the transmission before.
+    pub retransmission: Option<Earlier>,
+    /// What it did to the receive window.
+    pub window: Option<Window>,
+    /// The place that it reached before the segment that had been sent before it.
+    pub reordered_at: Option<Place>,
+}
+
 impl Lane {
-    /// Adds a journey; `is_at_edge` when it began before every point was watched, or the trace ended too soon
-    /// after it. Only journeys that are certain tell latencies.
-    pub fn add(&mut self, journey: &Journey, is_at_edge: bool) {
-        let path: Vec<Place> = journey.hops.iter().map(|hop| place(hop.point, hop.headers)).collect();
-        if self.paths.len() >= MAX_PATHS && !self.paths.contains_key(&path) {
+    /// Adds a journey. Only journeys that are certain tell latencies.
+    pub fn add(&mut self, journey: &Journey, protocol: Protocol, circumstances: &Circumstances<'_>) -> News {
+        let Some(id) = self.path_of(&journey.hops) else {
             self.overflow += 1;
-            return;
+            return News::default();
+        };
+        let number = id.0 as usize;
+        let mut news = News { path: Some(id), ..News::default() };
+        if !journey.is_copy {
+            news.reordered_at = self.note_order(number, &journey.hops, circumstances.clock_steps);
         }
-        let is_exact = journey.confidence == Confidence::Exact;
-        for pair in journey.hops.windows(2).filter(|_| is_exact) {
-            let step = (place(pair[0].point, pair[0].headers), place(pair[1].point, pair[1].headers));
-            self.steps.entry(step).or_default().add(pair[1].time.since(pair[0].time));
+        for (stop, hop) in self.paths[number].stops.iter().zip(&journey.hops) {
+            let visited = &mut self.places[stop.place];
+            visited.segments += u64::from(!stop.is_again);
+            visited.previous = hop.time;
+            visited.clock_steps = circumstances.clock_steps;
+            visited.has_fragments |= journey.segment.may_vanish;
         }
-        let count = self.paths.entry(path).or_default();
+        if journey.confidence == Confidence::Exact {
+            self.note_times(number, &journey.hops, circumstances.crossings);
+        }
+        let young = self.segments() < YOUNG;
+        let path = &mut self.paths[number];
+        let count = &mut path.count;
+        if journey.is_copy {
+            count.copies += 1;
+            return news;
+        }
         count.segments += 1;
-        let is_open_ended = is_at_edge || journey.confidence == Confidence::Unknown;
-        count.open_ended += u64::from(is_open_ended);
+        count.open_ended += u64::from(circumstances.is_at_edge || journey.confidence == Confidence::Unknown);
         count.ordinal += u64::from(journey.confidence == Confidence::Ordinal);
+        count.counted += u64::from(journey.confidence == Confidence::Flow);
+        count.fragments += u64::from(journey.segment.may_vanish);
         count.payload += u64::from(journey.segment.payload_len);
+        for cloud in circumstances.clouded {
+            *count.clouded.entry(*cloud).or_default() += 1;
+        }
+        if protocol == Protocol::TCP {
+            let is_short = path.places.len() < self.longest || young;
+            news.retransmission = self.sequence.note(&journey.segment, id, is_short);
+            news.window = self.sequence.note_window(&journey.segment, journey.first().time);
+        }
+        news
     }
 
     /// Takes over all journeys of another lane.
     pub fn absorb(&mut self, other: Self) {
         self.overflow += other.overflow;
-        for (path, count) in other.paths {
-            let mine = self.paths.entry(path).or_default();
-            mine.segments += count.segments;
-            mine.open_ended += count.open_ended;
-            mine.ordinal += count.ordinal;
-            mine.payload += count.payload;
+        let mut renumbered = Vec::with_capacity(other.paths.len());
+        for path in other.paths {
+            let id = self.known(&path.places).or_else(|| self.insert(path.places));
+            renumbered.push(id);
+            match id {
+                Some(PathId(number)) => self.paths[number as usize].count.absorb(path.count),
+                None => self.overflow += path.count.segments,
+            }
         }
-        for (step, samples) in other.steps {
-            self.steps.entry(step).or_default().merge(&samples);
+        for visited in other.places {
+            let number = self.place_number(visited.place);
+            let mine = &mut self.places[number];
+            mine.segments += visited.segments;
+            mine.previous = mine.previous.max(visited.previous);
+            mine.reordered += visited.reordered;
+            mine.has_fragments |= visited.has_fragments;
         }
+        for step in other.steps {
+            let number = self.step_number(step.from, step.to);
+            self.steps[number].samples.local.merge(&step.samples.local);
+            self.steps[number].samples.between.merge(&step.samples.between);
+        }
+        let renumber = |path: PathId| renumbered.get(path.0 as usize).copied().flatten().unwrap_or(path);
+        self.sequence.absorb(other.sequence, renumber);
     }
 
     /// Every path with its journeys.
     pub fn paths(&self) -> impl Iterator<Item = (&[Place], &PathCount)> {
-        self.paths.iter().map(|(path, count)| (path.as_slice(), count))
+        self.paths.iter().map(|path| (path.places.as_slice(), &path.count))
+    }
+
+    /// The places of a path.
+    pub fn path(&self, id: PathId) -> &[Place] {
+        self.paths.get(id.0 as usize).map_or(&[], |path| &path.places)
     }
 
     /// The path to show: the longest; of equally long ones that with the most journeys.
     pub fn main_path(&self) -> &[Place] {
-        let longest = self.paths.iter().max_by_key(|(path, count)| (path.len(), count.segments));
-        longest.map_or(&[], |(path, _)| path)
+        let longest = self.paths.iter().rev().max_by_key(|path| (path.places.len(), path.count.segments));
+        longest.map_or(&[], |path| &path.places)
+    }
+
+    /// Whether some path has more places than this one.
+    pub fn is_short(&self, id: PathId) -> bool {
+        self.path(id).len() < self.longest
     }
 
     /// Wire segments of this direction, each counted once.
     pub fn segments(&self) -> u64 {
-        self.paths.values().map(|count| count.segments).sum::<u64>() + self.overflow
+        self.paths.iter().map(|path| path.count.segments).sum::<u64>() + self.overflow
     }
 
     /// Transport payload bytes of this direction, retransmitted ones included.
     pub fn payload(&self) -> u64 {
-        self.paths.values().map(|count| count.payload).sum()
+        self.paths.iter().map(|path| path.count.payload).sum()
     }
 
-    /// Wire segments that passed a place.
+    /// Wire segments that passed a place, duplicates included.
     pub fn segments_at(&self, place: Place) -> u64 {
-        let passing = self.paths.iter().filter(|(path, _)| path.contains(&place));
-        passing.map(|(_, count)| count.segments).sum()
+        self.visited(place).map_or(0, |visited| visited.segments)
+    }
+
+    /// Whether fragments come to a place: before it, packets may be made whole again.
+    pub fn has_fragments_at(&self, place: Place) -> bool {
+        self.visited(place).is_some_and(|visited| visited.has_fragments)
+    }
+
+    /// Segments that came to a place before the one that had been sent before them, and had been in order so far.
+    pub fn reordered(&self) -> impl Iterator<Item = (Place, u64)> {
+        let some = self.places.iter().filter(|visited| visited.reordered > 0);
+        some.map(|visited| (visited.place, visited.reordered))
+    }
+
+    /// What was retransmitted, and how often the receive window was closed (TCP).
+    pub fn sequence(&self) -> &Sequence {
+        &self.sequence
     }
 
     /// Time differences between two places that follow each other.
-    pub fn step(&self, from: Place, to: Place) -> Option<&Samples> {
-        self.steps.get(&(from, to))
+    pub fn step(&self, from: Place, to: Place) -> Option<&StepSamples> {
+        self.steps.iter().find(|step| step.from == from && step.to == to).map(|step| &step.samples)
     }
 
-    /// All steps with their time differences.
-    pub fn steps(&self) -> impl Iterator<Item = (Place, Place, &Samples)> {
-        self.steps.iter().map(|((from, to), samples)| (*from, *to, samples))
+    /// All steps: places that follow each other.
+    pub fn steps(&self) -> impl Iterator<Item = (Place, Place)> {
+        self.steps.iter().map(|step| (step.from, step.to))
+    }
+
+    fn visited(&self, place: Place) -> Option<&Visited> {
+        self.places.iter().find(|visited| visited.place == place)
+    }
+
+    fn path_of(&mut self, hops: &[Sighting]) -> Option<PathId> {
+        let is_this = |path: &Path| {
+            path.places.len() == hops.len()
+                && path.places.iter().zip(hops).all(|(place, hop)| *place == Place::of(hop))
+        };
+        if !self.paths.get(self.recent).is_some_and(is_this) {
+            match self.paths.iter().position(is_this) {
+                Some(number) => self.recent = number,
+                None => return self.insert(hops.iter().map(Place::of).collect()),
+            }
+        }
+        u32::try_from(self.recent).ok().map(PathId)
+    }
+
+    fn known(&self, places: &[Place]) -> Option<PathId> {
+        let number = self.paths.iter().position(|path| path.places == places)?;
+        u32::try_from(number).ok().map(PathId)
+    }
+
+    fn insert(&mut self, places: Vec<Place>) -> Option<PathId> {
+        let id = u32::try_from(self.paths.len()).ok().filter(|_| self.paths.len() < MAX_PATHS).map(PathId)?;
+        let mut stops = Vec::with_capacity(places.len());
+        for (index, place) in places.iter().enumerate() {
+            let step = match index.checked_sub(1) {
+                Some(before) => self.step_number(places[before], *place),
+                None => 0,
+            };
+            let is_again = places[..index].contains(place);
+            stops.push(Stop { place: self.place_number(*place), step, is_again });
+        }
+        self.longest = self.longest.max(places.len());
+        self.paths.push(Path { places, stops, count: PathCount::default() });
+        self.recent = self.paths.len() - 1;
+        Some(id)
+    }
+
+    fn place_number(&mut self, place: Place) -> usize {
+        if let Some(number) = self.places.iter().position(|visited| visited.place == place) {
+            return number;
+        }
+        self.places.push(Visited {
+            place,
+            segments: 0,
+            previous: Timestamp(0),
+            clock_steps: 0,
+            reordered: 0,
+            has_fragments: false,
+        });
+        self.places.len() - 1
+    }
+
+    fn step_number(&mut self, from: Place, to: Place) -> usize {
+        if let Some(number) = self.steps.iter().position(|step| step.from == from && step.to == to) {
+            return number;
+        }
+        self.steps.push(Step { from, to, samples: StepSamples::default() });
+        self.steps.len() - 1
+    }
+
+    /// Where this journey overtook the one that was sent before it.
+    fn note_order(&mut self, number: usize, hops: &[Sighting], clock_steps: u64) -> Option<Place> {
+        let stops = &self.paths[number].stops;
+        let is_inverted = |index: usize| {
+            let visited = &self.places[stops[index].place];
+            let is_comparable = !stops[index].is_again && visited.clock_steps == clock_steps;
+            is_comparable && hops[index].time < visited.previous
+        };
+        // At the first hop an inversion only says that journeys are not told in the order of their sending.
+        let first = (0..hops.len()).find(|index| is_inverted(*index)).filter(|index| *index > 0)?;
+        let visited = &mut self.places[stops[first].place];
+        visited.reordered += 1;
+        Some(visited.place)
+    }
+
+    fn note_times(&mut self, number: usize, hops: &[Sighting], crossings: &[Option<Crossing>]) {
+        let stops = &self.paths[number].stops;
+        for (index, pair) in hops.windows(2).enumerate() {
+            let samples = &mut self.steps[stops[index + 1].step].samples;
+            match crossings.get(index).copied().flatten() {
+                Some(crossing) => samples.between.add(crossing),
+                None => samples.local.add(pair[1].time.since(pair[0].time)),
+            }
+        }
     }
 }
 
@@ -123,8 +392,4 @@ pub fn is_beginning(part: &[Place], whole: &[Place]) -> bool {
     let Some(end) = whole.iter().position(|place| place == last) else { return false };
     let mut rest = whole[..=end].iter();
     part.iter().all(|place| rest.any(|candidate| candidate == place)) && end + 1 < whole.len()
-}
-
-fn place(point: Point, headers: HeadersId) -> Place {
-    Place { point, headers }
 }

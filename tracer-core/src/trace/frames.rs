@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::capture::Frame;
-use crate::flow::FlowKey;
 use crate::headers::HeadersTable;
 use crate::journey::{Confidence, Journey, ObservationId};
 use crate::point::InterfaceIndex;
-use crate::timeline::{Change, Orientation, changes};
+use crate::timeline::{Change, FlowId, Orientation, changes};
 use crate::units::Timestamp;
 
 /// How far frames of different streams may be apart in time and still be written in order.
@@ -29,7 +28,7 @@ pub struct Note {
     pub confidence: Confidence,
     /// Wire segments of this frame that were followed.
     pub segments: u32,
-    tuple: FlowKey,
+    flow: FlowId,
 }
 
 /// A frame of a traced flow.
@@ -78,7 +77,13 @@ impl Frames {
     }
 
     /// Notes the place of every frame of a journey.
-    pub(super) fn note(&mut self, journey: &Journey, orientation: Orientation, headers: &HeadersTable) {
+    pub(super) fn note(
+        &mut self,
+        journey: &Journey,
+        flow: FlowId,
+        orientation: Orientation,
+        headers: &HeadersTable,
+    ) {
         for (index, hop) in journey.hops.iter().enumerate() {
             let Some(position) = hop.observation.0.checked_sub(self.first) else { continue };
             let Some(waiting) = usize::try_from(position).ok().and_then(|at| self.waiting.get_mut(at)) else {
@@ -97,13 +102,13 @@ impl Frames {
                 changes: before.map(|before| changes(before, here, orientation)).unwrap_or_default(),
                 confidence: journey.confidence,
                 segments: 1,
-                tuple: here.flow,
+                flow,
             });
         }
     }
 
     /// Frames older than `oldest`, the first one of the oldest open group; all without one.
-    pub(super) fn resolved(&mut self, oldest: Option<ObservationId>) -> Vec<(FlowKey, PlacedFrame)> {
+    pub(super) fn resolved(&mut self, oldest: Option<ObservationId>) -> Vec<(FlowId, PlacedFrame)> {
         let mut resolved = Vec::new();
         while oldest.is_none_or(|oldest| self.first < oldest.0) {
             let Some(waiting) = self.waiting.pop_front() else { break };
@@ -111,7 +116,7 @@ impl Frames {
             if let Some(note) = waiting.note {
                 let Waiting { interface, arrival, frame, .. } = waiting;
                 let frame = PlacedFrame { interface, arrival, frame, note };
-                resolved.push((frame.note.tuple, frame));
+                resolved.push((frame.note.flow, frame));
             }
         }
         resolved

@@ -4,24 +4,31 @@
 //! with the least delay: whatever a later one took longer, the stream lags behind. That needs no agreement of
 //! clocks between nodes, and a stream that stalls holds back the verdict on packets that it may yet tell of.
 
+use super::SourceSpec;
 use crate::capture::{Interface, InterfaceId, LinkLayer, Section};
-use crate::point::{InterfaceIndex, Points};
+use crate::point::{InterfaceIndex, NodeId, Points};
 use crate::units::Timestamp;
 
 /// Number of a capture within one trace.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SourceId(pub(super) usize);
 
-/// How fast a node's clock may drift against the trace's: the least delay is forgotten at this rate (500 ppm, the
-/// most that NTP corrects by).
-const DRIFT: i64 = 2000;
+/// The least delay is that of the last one to two such times, in nanoseconds: clocks drift apart.
+const MEMORY: i64 = 60_000_000_000;
 
 pub(super) struct Source {
     node: String,
     boot_id: Option<String>,
     interfaces: Vec<(InterfaceIndex, LinkLayer)>,
+    /// By the number of the interface.
+    has: Vec<bool>,
+    nodes: Vec<NodeId>,
     clock: Option<Clock>,
     began: Option<Timestamp>,
+    /// The first and the latest time of its items, by its own clock.
+    span: Option<(Timestamp, Timestamp)>,
+    /// Whether its counters tell how far it reaches; otherwise only its packets do.
+    pub(super) tells_end: bool,
     pub(super) is_attached: bool,
     pub(super) has_ended: bool,
 }
@@ -29,22 +36,32 @@ pub(super) struct Source {
 /// What is known of a capture's clock.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// Smallest difference between arrival and time of an item, as of `updated`.
-    least_delay: i64,
-    /// When the least delay was brought up to date, by the trace's clock.
-    updated: Timestamp,
+    /// Smallest difference between arrival and time of an item, since `began` and in the [`MEMORY`] before that.
+    least_delay: (i64, i64),
+    /// By the trace's clock.
+    began: Timestamp,
     /// The latest time that an item had, by the capture's clock.
     delivered: Timestamp,
 }
 
+impl Clock {
+    fn least_delay(&self) -> i64 {
+        self.least_delay.0.min(self.least_delay.1)
+    }
+}
+
 impl Source {
-    pub(super) fn new(node: &str) -> Self {
+    pub(super) fn new(spec: &SourceSpec) -> Self {
         Self {
-            node: node.to_owned(),
+            node: spec.node.clone(),
             boot_id: None,
             interfaces: Vec::new(),
+            has: Vec::new(),
+            nodes: Vec::new(),
             clock: None,
             began: None,
+            span: None,
+            tells_end: spec.tells_gso,
             is_attached: false,
             has_ended: false,
         }
@@ -64,7 +81,16 @@ impl Source {
     pub(super) fn describe(&mut self, interface: &Interface, points: &mut Points) {
         let node = interface.node.as_deref().unwrap_or(&self.node);
         let node = points.node(node, self.boot_id.as_deref());
-        self.interfaces.push((points.interface(node, interface), interface.link));
+        let index = points.interface(node, interface);
+        self.interfaces.push((index, interface.link));
+        let number = index.0 as usize;
+        if self.has.len() <= number {
+            self.has.resize(number + 1, false);
+        }
+        self.has[number] = true;
+        if !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
     }
 
     pub(super) fn interface(&self, id: InterfaceId) -> Option<(InterfaceIndex, LinkLayer)> {
@@ -73,16 +99,32 @@ impl Source {
 
     /// Notes an item's time and arrival. Returns its time by the trace's clock.
     pub(super) fn note(&mut self, time: Timestamp, now: Timestamp) -> Timestamp {
+        self.span = Some(self.span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
         let delay = now.since(time);
-        let clock = self.clock.get_or_insert(Clock { least_delay: delay, updated: now, delivered: time });
-        let drift = now.since(clock.updated) / DRIFT;
-        if drift > 0 {
-            clock.least_delay = clock.least_delay.saturating_add(drift);
-            clock.updated = now;
+        let first = Clock { least_delay: (delay, delay), began: now, delivered: time };
+        let clock = self.clock.get_or_insert(first);
+        if now.since(clock.began) > MEMORY {
+            clock.least_delay = (delay, clock.least_delay.0);
+            clock.began = now;
         }
-        clock.least_delay = clock.least_delay.min(delay);
+        clock.least_delay.0 = clock.least_delay.0.min(delay);
         clock.delivered = clock.delivered.max(time);
-        time.offset(clock.least_delay)
+        time.offset(clock.least_delay())
+    }
+
+    /// The first and the latest time of its items, by its own clock; absent before its first one.
+    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
+    }
+
+    /// The nodes of its interfaces.
+    pub(super) fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// Whether it records an interface.
+    pub(super) fn has(&self, interface: InterfaceIndex) -> bool {
+        self.has.get(interface.0 as usize).copied().unwrap_or_default()
     }
 
     /// Whether it began before `since` and has nothing to observe: no interface will tell that it is attached.
@@ -92,7 +134,7 @@ impl Source {
 
     /// Up to when, by the trace's clock, it has delivered everything; absent before its first item.
     pub(super) fn delivered(&self) -> Option<Timestamp> {
-        self.clock.map(|clock| clock.delivered.offset(clock.least_delay))
+        self.clock.map(|clock| clock.delivered.offset(clock.least_delay()))
     }
 }
 
@@ -102,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_lags_has_not_delivered() {
-        let mut source = Source::new("node");
+        let mut source = Source::new(&SourceSpec { node: "node".to_owned(), tells_gso: true });
         assert_eq!(source.delivered(), None);
         // Its clock is 1000 ns behind the trace's; the first item took 50 ns.
         assert_eq!(source.note(Timestamp(0), Timestamp(1050)), Timestamp(1050));
@@ -116,13 +158,13 @@ mod tests {
 
     #[test]
     fn a_clock_that_drifts_away_is_followed() {
-        let mut source = Source::new("node");
+        let mut source = Source::new(&SourceSpec { node: "node".to_owned(), tells_gso: true });
         let second = 1_000_000_000;
         for n in 0..10_000 {
             // Slower than the trace's clock by 100 ppm.
             let now = Timestamp(n * second);
             source.note(Timestamp(n * (second - 100_000)), now);
-            assert!(now.since(source.delivered().unwrap()) < 1_000_000);
+            assert!(now.since(source.delivered().unwrap()) < 13_000_000);
         }
     }
 }

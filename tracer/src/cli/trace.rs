@@ -1,22 +1,47 @@
 //! Flags of `kflow trace`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tracer_core::capture::SNAP_WHOLE;
+use tracer_core::units::SnapLength;
+
+/// Bytes kept of each packet where a trace captures itself: all headers, tunnels included.
+const SNAP: SnapLength = SnapLength(192);
+/// How long a packet may take where clocks are compared by arrival.
+const WINDOW: Duration = Duration::from_secs(1);
+/// The same where clocks are as the files have them: two nodes may differ by many seconds.
+const WINDOW_OF_FILES: Duration = Duration::from_secs(30);
+/// Flows that are printed of all there are in files.
+const MAX_FLOWS: usize = 20;
 
 /// Follow packets between two ends over all nodes.
 ///
 /// SRC and DST are POD, NAMESPACE/POD, pod/NAME, svc/NAME[:PORT], node/NAME, IP or IP:PORT. Names come from the
-/// cluster state (--state).
+/// cluster state (--state). With -r, packets come from files instead of this machine's interfaces, and without SRC
+/// every flow in them is followed, those that lost most first.
 #[derive(Args, Clone, Debug)]
 pub struct TraceArgs {
     /// One end
-    #[arg(value_name = "SRC")]
-    pub source: String,
+    #[arg(value_name = "SRC", required_unless_present = "read")]
+    pub source: Option<String>,
     /// The other end; every flow of SRC without it
     #[arg(value_name = "DST")]
     pub destination: Option<String>,
+    /// Trace a pcap or pcapng file of any tool (repeatable); `-` is standard input
+    ///
+    /// NODE, IFACE and POD say where it was captured, as far as the file does not: NODE/IFACE=FILE,
+    /// NODE/[NAMESPACE/]POD:IFACE=FILE for a capture inside a pod, or NODE=FILE for one of several interfaces. Without,
+    /// the file's name tells: `NODE_IFACE.pcap`, `NODE-eth0.pcap`, `NODE/eth0.pcap` or `NODE.pcap`.
+    #[arg(
+        short = 'r',
+        long = "read",
+        value_name = "[NODE[/[POD:]IFACE]=]FILE",
+        conflicts_with_all = ["nodes", "pods", "interfaces", "buffer_size", "duration", "attach", "debug_bpf"]
+    )]
+    pub read: Vec<OsString>,
     /// Namespace of names that have none
     #[arg(short = 'n', long, value_name = "NAMESPACE", default_value = "default")]
     pub namespace: String,
@@ -38,18 +63,22 @@ pub struct TraceArgs {
     /// Output format
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
-    /// Bytes kept of each packet; 0 keeps all
-    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 128)]
-    pub snapshot_length: u32,
+    /// Bytes kept of each packet, 0 keeps all [default: 192; with -r all that the files hold]
+    #[arg(short = 's', long, value_name = "BYTES")]
+    pub snapshot_length: Option<u32>,
+    /// Flows to print as text, 0 prints all [default: all; 20 with -r and without SRC]
+    #[arg(long, value_name = "N")]
+    pub max_flows: Option<usize>,
     /// Ring buffer per namespace, in KiB
     #[arg(short = 'B', long, value_name = "KIB")]
     pub buffer_size: Option<u32>,
     /// Stop after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = super::capture::seconds)]
     pub duration: Option<Duration>,
-    /// How long a packet may take from its first hop to its last, in milliseconds
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
-    pub window: u64,
+    /// How long a packet may take from its first hop to its last, in milliseconds [default: 1000; 30000 with -r, where
+    /// it has to cover the difference of the nodes' clocks as well]
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub window: Option<u64>,
     /// UDP port that carries VXLAN, besides 4789 and 8472
     #[arg(long, value_name = "PORT")]
     pub vxlan_port: Option<u16>,
@@ -68,4 +97,40 @@ pub enum Format {
     Text,
     /// JSON Lines: one object a line
     Json,
+    /// All hops as pcapng, the same as -w -; the text goes to standard error
+    Pcapng,
+}
+
+impl TraceArgs {
+    /// Where the pcapng of all hops goes; `-` is standard output.
+    pub fn recording(&self) -> Option<&Path> {
+        if self.output == Format::Pcapng { Some(Path::new("-")) } else { self.write.as_deref() }
+    }
+
+    /// Whether standard output carries the pcapng.
+    pub fn is_stdout_taken(&self) -> bool {
+        self.recording().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// Bytes kept of each packet; 0 on the command line keeps all, as with tcpdump.
+    pub fn snap(&self) -> SnapLength {
+        let default = if self.read.is_empty() { SNAP } else { SNAP_WHOLE };
+        match self.snapshot_length {
+            None => default,
+            Some(0) => SNAP_WHOLE,
+            Some(length) => SnapLength(length),
+        }
+    }
+
+    /// How long a packet may be on its way.
+    pub fn window(&self) -> Duration {
+        let default = if self.read.is_empty() { WINDOW } else { WINDOW_OF_FILES };
+        self.window.map_or(default, Duration::from_millis)
+    }
+
+    /// How many flows are printed as text; absent for all.
+    pub fn max_flows(&self) -> Option<usize> {
+        let default = (!self.read.is_empty() && self.source.is_none()).then_some(MAX_FLOWS);
+        self.max_flows.or(default).filter(|count| *count > 0)
+    }
 }

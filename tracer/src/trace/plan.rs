@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tracer_core::capture::SNAP_WHOLE;
 use tracer_core::resolve::{ClusterState, Names, Party, ResolveError, Scope, SeedKind, StateError};
-use tracer_core::units::SnapLength;
 
-use crate::cli::trace::TraceArgs;
+use crate::cli::trace::{Format, TraceArgs};
 use crate::error::{Exit, ExitStatus};
 
 /// Why the flags make no plan.
@@ -61,6 +59,15 @@ pub enum PlanError {
     /// A node was named twice.
     #[error("--node {0} is given twice")]
     Twice(String),
+    /// A file where an end should be.
+    #[error("{0:?} is a file and no end to trace: each file needs a -r of its own")]
+    FileAsEnd(String),
+    /// Neither an end nor a file.
+    #[error("name an end to trace: SRC [DST]")]
+    NoEnd,
+    /// The pcapng has two places to go to.
+    #[error("-o pcapng writes to standard output and -w {} to a file: leave one of them out", .0.display())]
+    TwoRecordings(PathBuf),
 }
 
 impl ExitStatus for PlanError {
@@ -68,6 +75,9 @@ impl ExitStatus for PlanError {
         match self {
             Self::Place { .. }
             | Self::Twice(_)
+            | Self::FileAsEnd(_)
+            | Self::NoEnd
+            | Self::TwoRecordings(_)
             | Self::NoState(_)
             | Self::Resolve(ResolveError::Syntax(_)) => Exit::Usage,
             _ => Exit::Failed,
@@ -93,19 +103,9 @@ pub struct TracePlan {
 impl TracePlan {
     /// Nodes that one of the ends is on and that no capture watches.
     pub fn unwatched(&self) -> Vec<&str> {
-        let ends = std::iter::once(&self.scope.source).chain(&self.scope.destination);
-        let is_watched =
-            |node: &str| self.places.iter().any(|place| place.pod.is_none() && place.node == node);
-        let nodes = ends.flat_map(|end| &end.nodes).map(String::as_str);
-        let mut unwatched: Vec<&str> = nodes.filter(|node| !is_watched(node)).collect();
-        unwatched.sort_unstable();
-        unwatched.dedup();
-        unwatched
-    }
-
-    /// Bytes kept of each packet; 0 on the command line keeps all, as with tcpdump.
-    pub fn snap(&self) -> SnapLength {
-        if self.args.snapshot_length == 0 { SNAP_WHOLE } else { SnapLength(self.args.snapshot_length) }
+        unwatched(&self.scope, |node| {
+            self.places.iter().any(|place| place.pod.is_none() && place.node == node)
+        })
     }
 }
 
@@ -131,16 +131,8 @@ impl TracePlan {
     /// Reads the cluster's state and resolves every name.
     pub fn of(args: TraceArgs) -> Result<Self, PlanError> {
         let state = state(&args)?;
-        let party = |word: &str| {
-            let has_state = args.state.is_some();
-            Party::resolve(word, &args.namespace, &state).map_err(|error| match error {
-                ResolveError::NotFound { .. } if !has_state => PlanError::NoState(word.to_owned()),
-                error => PlanError::Resolve(error),
-            })
-        };
-        let source = party(&args.source)?;
-        let destination = args.destination.as_deref().map(party).transpose()?;
-        let scope = Scope { source, destination };
+        let scope = scope(&args, &state)?.ok_or(PlanError::NoEnd)?;
+        check_recording(&args)?;
         Ok(Self {
             places: places(&args, &state)?,
             filter: filter(&scope),
@@ -151,7 +143,41 @@ impl TracePlan {
     }
 }
 
-fn state(args: &TraceArgs) -> Result<ClusterState, PlanError> {
+/// Nodes that an end is on and that are not watched.
+pub(super) fn unwatched(scope: &Scope, is_watched: impl Fn(&str) -> bool) -> Vec<&str> {
+    let ends = std::iter::once(&scope.source).chain(&scope.destination);
+    let nodes = ends.flat_map(|end| &end.nodes).map(String::as_str);
+    let mut unwatched: Vec<&str> = nodes.filter(|node| !is_watched(node)).collect();
+    unwatched.sort_unstable();
+    unwatched.dedup();
+    unwatched
+}
+
+/// The two ends by their names; absent where none was asked for.
+pub(super) fn scope(args: &TraceArgs, state: &ClusterState) -> Result<Option<Scope>, PlanError> {
+    let party = |word: &str| {
+        let has_state = args.state.is_some();
+        Party::resolve(word, &args.namespace, state).map_err(|error| match error {
+            _ if !args.read.is_empty() && Path::new(word).is_file() => PlanError::FileAsEnd(word.to_owned()),
+            ResolveError::NotFound { .. } if !has_state => PlanError::NoState(word.to_owned()),
+            error => PlanError::Resolve(error),
+        })
+    };
+    let Some(source) = args.source.as_deref().map(party).transpose()? else { return Ok(None) };
+    Ok(Some(Scope { source, destination: args.destination.as_deref().map(party).transpose()? }))
+}
+
+/// Fails where the pcapng was sent to two places.
+pub(super) fn check_recording(args: &TraceArgs) -> Result<(), PlanError> {
+    match &args.write {
+        Some(file) if args.output == Format::Pcapng && file.as_os_str() != "-" => {
+            Err(PlanError::TwoRecordings(file.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn state(args: &TraceArgs) -> Result<ClusterState, PlanError> {
     let Some(path) = &args.state else { return Ok(ClusterState::default()) };
     let json = fs::read(path).map_err(|source| PlanError::ReadState { path: path.clone(), source })?;
     ClusterState::from_json(&json).map_err(|source| PlanError::State { path: path.clone(), source })

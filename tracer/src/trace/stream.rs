@@ -148,7 +148,7 @@ fn arguments(place: &Place, plan: &TracePlan) -> Vec<String> {
     let mut arguments = ["capture", "--quiet", "--until-stdin-closes", "-w", "-"].map(str::to_owned).to_vec();
     let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
     add("--node", place.node.clone());
-    add("-s", plan.snap().0.to_string());
+    add("-s", plan.args.snap().0.to_string());
     if let Some(pod) = &place.pod {
         add("--pod", pod.clone());
     }

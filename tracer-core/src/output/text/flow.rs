@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::happened::{icmp, place as name};
 use super::units::{bytes, duration, printable};
 use super::{Colour, change, endpoint, latency, packets};
 use crate::report::{FlowReport, Hop, LaneReport, Stop, TcpReport};
@@ -24,6 +25,10 @@ pub(super) fn flow(writer: &mut impl Write, flow: &FlowReport, colour: Colour) -
     writeln!(writer, "{}", colour.bold(&title))?;
     let happened = flow.tcp.as_ref().map(tcp).unwrap_or_default();
     writeln!(writer, "  {happened}{} there, {} back", amount(&flow.forward), amount(&flow.reply))?;
+    for error in &flow.icmp_errors {
+        let times = if error.packets == 1 { String::new() } else { format!(", {} times", error.packets) };
+        writeln!(writer, "  {}", colour.alarm(&format!("{}{times}", icmp(error))))?;
+    }
     lane(writer, &flow.forward, Orientation::Forward, colour)?;
     lane(writer, &flow.reply, Orientation::Reply, colour)
 }
@@ -35,7 +40,9 @@ fn amount(lane: &LaneReport) -> String {
 /// What happened to a connection, as the beginning of a sentence.
 fn tcp(tcp: &TcpReport) -> String {
     let opening = match (tcp.opened, tcp.answered) {
-        (true, false) if tcp.reset == Some(Orientation::Reply) => return "SYN refused by RST; ".to_owned(),
+        (true, false) if tcp.reset == Some(Orientation::Reply) => {
+            return format!("SYN refused by RST{}; ", reset_place(tcp));
+        }
         (true, true) => match tcp.handshake_ns {
             Some(handshake) => format!("SYN answered after {}", duration(handshake)),
             None => "SYN answered".to_owned(),
@@ -43,16 +50,24 @@ fn tcp(tcp: &TcpReport) -> String {
         (true, false) => "SYN not answered".to_owned(),
         (false, _) => "open before the trace".to_owned(),
     };
+    // Who opened it is known from the SYN alone.
+    let (one, other) =
+        if tcp.opened { ("its opener", "the other side") } else { ("the first side", "the second side") };
     let closing = match (tcp.reset, tcp.fin.as_slice()) {
-        (Some(Orientation::Forward), _) => ", reset by its opener",
-        (Some(Orientation::Reply), _) => ", reset by the other side",
-        (None, [_, _]) => ", closed by FIN from both sides",
-        (None, [Orientation::Forward]) => ", FIN from its opener only",
-        (None, [Orientation::Reply]) => ", FIN from the other side only",
-        (None, _) if tcp.answered => ", still open",
-        (None, _) => "",
+        (Some(Orientation::Forward), _) => format!(", reset by {one}{}", reset_place(tcp)),
+        (Some(Orientation::Reply), _) => format!(", reset by {other}{}", reset_place(tcp)),
+        (None, [_, _]) => ", closed by FIN from both sides".to_owned(),
+        (None, [Orientation::Forward]) => format!(", FIN from {one} only"),
+        (None, [Orientation::Reply]) => format!(", FIN from {other} only"),
+        (None, _) if tcp.answered => ", still open".to_owned(),
+        (None, _) => String::new(),
     };
     format!("{opening}{closing}; ")
+}
+
+/// Where a RST was seen first: a node may send it in a pod's name.
+fn reset_place(tcp: &TcpReport) -> String {
+    tcp.reset_from.as_ref().map(|from| format!(" (first seen at {})", name(from))).unwrap_or_default()
 }
 
 fn lane(
@@ -70,13 +85,48 @@ fn lane(
     };
     writeln!(writer, "  {arrow}: {}", verdict(lane, colour))?;
     let width = lane.hops.iter().map(|hop| hop_place(hop).chars().count()).max().unwrap_or_default();
-    let (interface, direction, since) = ("node interface", "direction", "since the hop before: median, p99");
+    let (interface, direction, since) =
+        ("node interface", "direction", "since the hop before: median, p99, max");
     writeln!(writer, "    #  {interface:<width$}  {direction:<9}  packets  {since}")?;
     for (index, hop) in lane.hops.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|before| lane.hops.get(before));
         line(writer, index + 1, hop, before, width)?;
     }
-    lane.stopped.iter().try_for_each(|stopped| stop(writer, stopped, colour))
+    lane.stopped.iter().try_for_each(|stopped| stop(writer, stopped, colour))?;
+    incidents(writer, lane)
+}
+
+/// What happened to packets besides being lost.
+fn incidents(writer: &mut impl Write, lane: &LaneReport) -> io::Result<()> {
+    for again in &lane.retransmitted {
+        let cause = match (&again.stopped_after, again.unknown) {
+            (Some(after), _) => format!("the transmission before was last seen at {}", name(after)),
+            (None, true) => "what became of the transmission before is not known".to_owned(),
+            (None, false) => "the transmission before arrived".to_owned(),
+        };
+        writeln!(writer, "       {} retransmitted: {cause}", packets(again.packets))?;
+    }
+    for doubled in &lane.duplicated {
+        writeln!(writer, "       {} doubled before {}", packets(doubled.packets), name(&doubled.at))?;
+    }
+    for overtaking in &lane.reordered {
+        writeln!(
+            writer,
+            "       {} out of order from {} on",
+            packets(overtaking.packets),
+            name(&overtaking.at)
+        )?;
+    }
+    if lane.zero_windows > 0 {
+        let times =
+            if lane.zero_windows == 1 { "once".to_owned() } else { format!("{} times", lane.zero_windows) };
+        writeln!(
+            writer,
+            "       receive window closed {times}, for {} in all",
+            duration(lane.zero_window_ns)
+        )?;
+    }
+    Ok(())
 }
 
 fn verdict(lane: &LaneReport, colour: Colour) -> String {
@@ -100,6 +150,9 @@ fn verdict(lane: &LaneReport, colour: Colour) -> String {
     }
     if lane.ordinal > 0 {
         parts.push(format!("{} recognised by order only", lane.ordinal));
+    }
+    if lane.counted > 0 {
+        parts.push(format!("{} of which only the number is certain", lane.counted));
     }
     parts.join(", ")
 }
@@ -125,7 +178,7 @@ fn line(
 ) -> io::Result<()> {
     let place = hop_place(hop);
     let times = match hop.latency {
-        Some(step) => format!("{}, {}", latency(step.p50), latency(step.p99)),
+        Some(step) => format!("{}, {}, {}", latency(step.p50), latency(step.p99), latency(step.max)),
         None if before.is_some() => "unknown".to_owned(),
         None => String::new(),
     };

@@ -1,0 +1,162 @@
+//! Groups that close become journeys, and journeys are told.
+
+use super::{IN_FLIGHT, IcmpMessage, TracedJourney, Tracer};
+use crate::clock::Crossing;
+use crate::correlate::{Correlator, Group, Piece, Split, elementary};
+use crate::identity::SegmentKey;
+use crate::journey::{Confidence, Journey, ObservationId};
+use crate::timeline::{Circumstances, Place, QuotedError};
+use crate::units::Timestamp;
+
+impl Tracer {
+    /// Closes the groups whose windows all captures have delivered past.
+    pub(super) fn close_until(&mut self, delivered: Timestamp) {
+        self.learn_directions(delivered);
+        loop {
+            if self.are_pieces_next() {
+                let Some(group) = self.pieces.as_mut().and_then(|pieces| pieces.closed(delivered)) else {
+                    return;
+                };
+                self.close_pieces(&group, false);
+            } else {
+                let Some(group) = self.correlator.closed(delivered) else { return };
+                self.close(group, false);
+            }
+        }
+    }
+
+    /// Whether the next group to close is one of pieces: both kinds close in the order of their times, so that a
+    /// retransmission is told after what it repeats.
+    fn are_pieces_next(&mut self) -> bool {
+        let Some(pieces) = self.pieces.as_mut().and_then(Correlator::oldest_seen) else { return false };
+        self.correlator.oldest_seen().is_none_or(|seen| pieces < seen)
+    }
+
+    /// Closes all groups that are left.
+    pub(super) fn close_all(&mut self) {
+        self.learn_directions(Timestamp(u64::MAX));
+        loop {
+            if self.are_pieces_next() {
+                let Some(group) = self.pieces.as_mut().and_then(Correlator::take) else { return };
+                self.close_pieces(&group, true);
+            } else {
+                let Some(group) = self.correlator.take() else { return };
+                self.close(group, true);
+            }
+        }
+    }
+
+    /// The first observation of the oldest open group.
+    pub(super) fn oldest(&self) -> Option<ObservationId> {
+        let pieces = self.pieces.as_ref().and_then(Correlator::oldest);
+        self.correlator.oldest().into_iter().chain(pieces).min()
+    }
+
+    /// Learns directions from all that is gathered before the first group closes: the first packets of a flow are
+    /// then placed like those that follow.
+    fn learn_directions(&mut self, delivered: Timestamp) {
+        let oldest = self.correlator.oldest_seen();
+        let is_due = oldest.is_some_and(|oldest| oldest <= delivered.before(self.options.window));
+        if self.has_learnt || !is_due {
+            return;
+        }
+        self.has_learnt = true;
+        for group in self.correlator.open() {
+            self.directions.learn(group, &self.headers, &self.points);
+        }
+    }
+
+    fn close_pieces(&mut self, group: &Group<Piece>, is_end: bool) {
+        for elementary in elementary(group) {
+            self.close(elementary, is_end);
+        }
+    }
+
+    fn close(&mut self, mut group: Group, is_end: bool) {
+        let began_early = !self.options.is_merged && self.ready.is_none_or(|ready| group.seen < ready);
+        let is_partial = began_early || group.is_cut_short;
+        let seen = group.seen;
+        let quotes = self.quotes_of(group.segment.key);
+        self.directions.fill(&mut group, &self.headers, &self.points);
+        let split = Split::of(group, &self.headers, &self.points, &self.clocks, &self.timeline);
+        self.loss.ambiguous += split.ambiguous;
+        for mut journey in split.journeys {
+            self.directions.fill_along(&mut journey.hops, &self.headers, &self.points);
+            let is_at_edge = is_partial || (is_end && self.is_in_flight(&journey));
+            let clouded = self.clouds(&journey, seen);
+            let crossings = self.crossings(&journey);
+            let circumstances = Circumstances {
+                is_at_edge,
+                clouded: &clouded,
+                crossings: &crossings,
+                clock_steps: self.clocks.steps(),
+            };
+            let added = self.timeline.add(&journey, &mut self.headers, &self.names, &circumstances);
+            if let Some(added) = &added {
+                self.tell(added, &journey, is_at_edge || !clouded.is_empty());
+                if self.options.keep_frames {
+                    self.frames.note(&journey, added.flow, added.orientation, &self.headers);
+                }
+            }
+            self.attach(&quotes, &journey);
+            if self.options.keep_journeys {
+                let flow = added.map(|added| added.flow);
+                self.progress.journeys.push(TracedJourney { flow, journey });
+            } else {
+                self.correlator.recycle(journey.hops);
+            }
+        }
+    }
+
+    fn quotes_of(&mut self, key: SegmentKey) -> Vec<IcmpMessage> {
+        if self.quotes.is_empty() { Vec::new() } else { self.quotes.remove(&key).unwrap_or_default() }
+    }
+
+    /// Attaches an ICMP error to the flow whose packet it quotes.
+    fn attach(&mut self, quotes: &[IcmpMessage], journey: &Journey) {
+        let flow_of = |IcmpMessage { observation, kind, code, quote }: &IcmpMessage| {
+            // Errors about other flows may be alike but for what they quote.
+            journey.hops.iter().find(|hop| hop.observation == *observation)?;
+            let tuple = self.headers.known_tuple(quote.flow)?;
+            Some((self.timeline.place(tuple)?, *kind, *code, quote.mtu))
+        };
+        let Some(((flow, direction), kind, code, mtu)) = quotes.iter().find_map(flow_of) else { return };
+        let protocol = self.headers.flow(journey.first().headers).protocol;
+        let first = journey.first();
+        let source = self.headers.flow(first.headers).source.address;
+        let place = Place::of(first);
+        let error = QuotedError { protocol, kind, code, mtu, direction, source, place, count: 1 };
+        let is_news = self.timeline.flow_mut(flow).is_some_and(|flow| flow.note_error(error));
+        if is_news {
+            self.tell_error(flow, &error, first.time);
+        }
+    }
+
+    /// Whether a packet may have gone on after the captures ended.
+    fn is_in_flight(&self, journey: &Journey) -> bool {
+        let last = journey.last();
+        let end = self.ends.get(&self.points.at(last.point.interface).node);
+        end.is_none_or(|end| last.time > end.before(IN_FLIGHT))
+    }
+
+    /// The times of each step between nodes with clocks of their own.
+    fn crossings(&mut self, journey: &Journey) -> Vec<Option<Crossing>> {
+        let is_crossing = |pair: &[crate::journey::Sighting]| {
+            !self.points.share_clock(pair[0].point.interface, pair[1].point.interface)
+        };
+        if journey.confidence != Confidence::Exact || !journey.hops.windows(2).any(is_crossing) {
+            return Vec::new();
+        }
+        let mut crossings = Vec::with_capacity(journey.hops.len());
+        for pair in journey.hops.windows(2) {
+            let (from, to) = (pair[0].point.interface, pair[1].point.interface);
+            crossings.push(if self.points.share_clock(from, to) {
+                None
+            } else {
+                let (a, b) = (self.points.clock(from), self.points.clock(to));
+                Some(self.clocks.note(a, b, pair[0].time, pair[1].time))
+            });
+        }
+        crossings
+    }
+}
