@@ -39,7 +39,9 @@ pub struct Headers {
 pub struct HeadersTable {
     hasher: SeedableRandomState,
     ids: HashTable<HeadersId>,
-    headers: Vec<(Headers, TupleId)>,
+    headers: Vec<Headers>,
+    /// The tuple of each of the headers, looked at far more often than the rest of them.
+    tuple_of: Vec<TupleId>,
     tuple_ids: HashTable<TupleId>,
     tuples: Vec<FlowKey>,
     capacity: usize,
@@ -54,6 +56,7 @@ impl HeadersTable {
             hasher: SeedableRandomState::with_seed(u64::from_le_bytes(seed), SharedSeed::global_fixed()),
             ids: HashTable::new(),
             headers: Vec::new(),
+            tuple_of: Vec::new(),
             tuple_ids: HashTable::new(),
             tuples: Vec::new(),
             capacity,
@@ -64,7 +67,7 @@ impl HeadersTable {
     pub fn id(&mut self, packet: &Packet<'_>) -> Option<HeadersId> {
         let hash = self.hash(&packet.flow, &packet.tunnels);
         let is_same = |id: &HeadersId| {
-            let (known, _) = &self.headers[id.0 as usize];
+            let known = &self.headers[id.0 as usize];
             known.flow == packet.flow && known.tunnels == packet.tunnels
         };
         if let Some(id) = self.ids.find(hash, is_same) {
@@ -75,10 +78,11 @@ impl HeadersTable {
         }
         let id = HeadersId(u32::try_from(self.headers.len()).ok()?);
         let tuple = self.tuple_id(packet.flow)?;
-        self.headers.push((Headers { flow: packet.flow, tunnels: packet.tunnels.clone() }, tuple));
+        self.headers.push(Headers { flow: packet.flow, tunnels: packet.tunnels.clone() });
+        self.tuple_of.push(tuple);
         let Self { ids, headers, hasher, .. } = self;
         ids.insert_unique(hash, id, |id| {
-            let (known, _) = &headers[id.0 as usize];
+            let known = &headers[id.0 as usize];
             hash_of(hasher, &known.flow, &known.tunnels)
         });
         Some(id)
@@ -86,7 +90,7 @@ impl HeadersTable {
 
     /// Headers by their number.
     pub fn at(&self, id: HeadersId) -> &Headers {
-        &self.headers[id.0 as usize].0
+        &self.headers[id.0 as usize]
     }
 
     /// The innermost five-tuple by its headers' number.
@@ -96,7 +100,7 @@ impl HeadersTable {
 
     /// The number of the innermost five-tuple by its headers' number.
     pub fn tuple(&self, id: HeadersId) -> TupleId {
-        self.headers[id.0 as usize].1
+        self.tuple_of[id.0 as usize]
     }
 
     /// A five-tuple by its number.

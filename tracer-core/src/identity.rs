@@ -107,8 +107,8 @@ pub fn is_cut(packet: &Packet<'_>) -> bool {
         Transport::Icmp { .. } => 0,
         _ => packet.payload_len.min(PAYLOAD_BYTES),
     };
-    // A fragment may be shorter than the datagram that it is the first of.
-    packet.payload.len() < needed as usize && packet.ip.fragment.is_none()
+    let is_later = packet.ip.fragment.is_some_and(|fragment| !fragment.is_first());
+    packet.payload.len() < needed as usize && !is_later
 }
 
 /// Wire segments of a UDP super-packet of which too little was captured to recognise them.
@@ -203,7 +203,7 @@ impl Base {
             hasher.write_u16(fragment.offset);
             hasher.write_u8(u8::from(fragment.more));
         }
-        let (mut has_payload, mut has_len) = (true, true);
+        let (mut has_payload, mut has_len) = (later.is_none(), true);
         match packet.transport {
             Transport::Echo { reply, sequence } => {
                 hasher.write_u8(u8::from(reply));

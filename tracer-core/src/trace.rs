@@ -88,9 +88,9 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// About 600 MB when all is full.
+    /// About 700 MB when all is full.
     fn default() -> Self {
-        Self { sightings: 4_000_000, headers: 500_000, flows: 100_000 }
+        Self { sightings: 6_000_000, headers: 500_000, flows: 100_000 }
     }
 }
 

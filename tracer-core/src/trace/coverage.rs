@@ -15,8 +15,8 @@ impl Tracer {
     pub(super) fn clouds(&self, journey: &Journey, seen: Timestamp) -> Vec<Cloud> {
         let mut clouds = Vec::new();
         for node in self.recorders.nodes() {
-            let (from, to) = self.expected(node, journey, seen);
-            if self.recorders.any(node, from.offset(-SLACK), to.offset(SLACK)) {
+            let Span { from, to } = self.expected(node, journey, seen).wider(SLACK);
+            if self.recorders.any(node, from, to) {
                 clouds.push(Cloud::Lost(node));
             }
         }
@@ -30,10 +30,10 @@ impl Tracer {
     /// Nodes that recorded something which may be this packet, cut too short to tell.
     fn blind(&self, journey: &Journey, seen: Timestamp, clouds: &mut Vec<Cloud>) {
         for node in self.recorders.blind_nodes() {
-            let (from, to) = self.expected(node, journey, seen);
+            let Span { from, to } = self.expected(node, journey, seen).wider(SLACK);
             let is_blind = |hop: &Sighting| {
                 let flow = self.headers.flow(hop.headers);
-                self.recorders.is_blind(node, &flow, from.offset(-SLACK), to.offset(SLACK))
+                self.recorders.is_blind(node, &flow, from, to)
             };
             if journey.hops.iter().any(is_blind) {
                 clouds.push(Cloud::Blind(node));
@@ -58,7 +58,10 @@ impl Tracer {
                 if clouds.contains(&Cloud::Uncovered(node)) {
                     continue;
                 }
-                let (from, to) = self.expected(node, journey, seen);
+                // Clocks that were never compared are taken for right here: otherwise nothing could be said of packets that
+                // never came to a node.
+                let Span { from, to } =
+                    self.known_times(node, journey).unwrap_or(Span { from: seen, to: seen });
                 if begin > from || to > end {
                     clouds.push(Cloud::Uncovered(node));
                 }
@@ -67,18 +70,48 @@ impl Tracer {
     }
 
     /// Between which times of a node's clock it would have recorded a journey.
-    fn expected(&self, node: NodeId, journey: &Journey, seen: Timestamp) -> (Timestamp, Timestamp) {
+    fn expected(&self, node: NodeId, journey: &Journey, seen: Timestamp) -> Span {
+        self.known_times(node, journey).unwrap_or_else(|| {
+            let here = Span { from: seen, to: seen };
+            if self.options.is_merged {
+                // The clocks may be as far apart as the window allows.
+                return here.wider(i64::try_from(self.options.window.as_nanos()).unwrap_or(i64::MAX));
+            }
+            let source = self.sources.iter().find(|source| source.nodes().contains(&node));
+            source
+                .and_then(|source| source.own_time(seen))
+                .map_or(Span::ALWAYS, |time| Span { from: time, to: time })
+        })
+    }
+
+    /// When a node recorded a journey, or would have; absent where its clock was not compared with another yet.
+    fn known_times(&self, node: NodeId, journey: &Journey) -> Option<Span> {
         let times = journey.hops.iter().filter(|hop| self.points.at(hop.point.interface).node == node);
-        let range = times.fold(None, |range: Option<(Timestamp, Timestamp)>, hop| match range {
-            None => Some((hop.time, hop.time)),
-            Some((from, to)) => Some((from.min(hop.time), to.max(hop.time))),
+        let range = times.fold(None, |range: Option<Span>, hop| match range {
+            None => Some(Span { from: hop.time, to: hop.time }),
+            Some(span) => Some(Span { from: span.from.min(hop.time), to: span.to.max(hop.time) }),
         });
-        range.unwrap_or_else(|| {
+        range.or_else(|| {
             let last = journey.last();
             let (here, there) = (self.points.clock(last.point.interface), self.points.clock_of(node));
             let offset = if here == there { Some(Offset::NONE) } else { self.clocks.recent(here, there) };
-            let time = offset.map_or(seen, |offset| last.time.offset(offset.offset));
-            (time, time)
+            let time = last.time.offset(offset?.offset);
+            Some(Span { from: time, to: time })
         })
+    }
+}
+
+/// Times of one clock.
+#[derive(Clone, Copy)]
+struct Span {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Span {
+    const ALWAYS: Self = Self { from: Timestamp(0), to: Timestamp(u64::MAX) };
+
+    fn wider(self, nanoseconds: i64) -> Self {
+        Self { from: self.from.offset(-nanoseconds), to: self.to.offset(nanoseconds) }
     }
 }

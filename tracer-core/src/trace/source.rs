@@ -117,6 +117,11 @@ impl Source {
         self.span
     }
 
+    /// A time of the trace's clock by its own; absent before its first item.
+    pub(super) fn own_time(&self, time: Timestamp) -> Option<Timestamp> {
+        self.clock.map(|clock| time.offset(-clock.least_delay()))
+    }
+
     /// The nodes of its interfaces.
     pub(super) fn nodes(&self) -> &[NodeId] {
         &self.nodes
