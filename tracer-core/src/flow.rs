@@ -122,6 +122,16 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// Whether it has ports, or the id of an echo: a later fragment has none.
+    pub fn has_ports(&self) -> bool {
+        self.source.port.0 != 0 || self.destination.port.0 != 0
+    }
+
+    /// Sender and receiver.
+    pub fn addresses(&self) -> (IpAddr, IpAddr) {
+        (self.source.address, self.destination.address)
+    }
+
     /// The other direction.
     #[must_use]
     pub fn reversed(self) -> Self {

@@ -65,10 +65,20 @@ impl HeadersTable {
 
     /// The number of a packet's headers; absent when they are new and the table is full.
     pub fn id(&mut self, packet: &Packet<'_>) -> Option<HeadersId> {
-        let hash = self.hash(&packet.flow, &packet.tunnels);
+        self.id_of(packet.flow, &packet.tunnels)
+    }
+
+    /// The number of the same tunnels around another five-tuple; absent when that is new and the table is full.
+    pub fn with_flow(&mut self, id: HeadersId, flow: FlowKey) -> Option<HeadersId> {
+        let tunnels = self.at(id).tunnels.clone();
+        self.id_of(flow, &tunnels)
+    }
+
+    fn id_of(&mut self, flow: FlowKey, tunnels: &[Tunnel]) -> Option<HeadersId> {
+        let hash = hash_of(&self.hasher, &flow, tunnels);
         let is_same = |id: &HeadersId| {
             let known = &self.headers[id.0 as usize];
-            known.flow == packet.flow && known.tunnels == packet.tunnels
+            known.flow == flow && known.tunnels == tunnels
         };
         if let Some(id) = self.ids.find(hash, is_same) {
             return Some(*id);
@@ -77,8 +87,8 @@ impl HeadersTable {
             return None;
         }
         let id = HeadersId(u32::try_from(self.headers.len()).ok()?);
-        let tuple = self.tuple_id(packet.flow)?;
-        self.headers.push(Headers { flow: packet.flow, tunnels: packet.tunnels.clone() });
+        let tuple = self.tuple_id(flow)?;
+        self.headers.push(Headers { flow, tunnels: tunnels.to_vec() });
         self.tuple_of.push(tuple);
         let Self { ids, headers, hasher, .. } = self;
         ids.insert_unique(hash, id, |id| {
@@ -125,10 +135,6 @@ impl HeadersTable {
     pub fn known_tuple(&self, flow: FlowKey) -> Option<TupleId> {
         let hash = self.hasher.hash_one(flow);
         self.tuple_ids.find(hash, |id| self.tuples[id.index()] == flow).copied()
-    }
-
-    fn hash(&self, flow: &FlowKey, tunnels: &[Tunnel]) -> u64 {
-        hash_of(&self.hasher, flow, tunnels)
     }
 }
 

@@ -214,14 +214,20 @@ impl Tracer {
             }
             Item::Frame(frame) => return self.observe(source, frame, now),
             Item::Statistics(id, time, statistics) => {
-                self.sources[source.0].note(*time, now);
+                if self.sources[source.0].tells_end {
+                    self.sources[source.0].note(*time, now);
+                }
                 let Some((interface, _)) = self.sources[source.0].interface(*id) else {
                     return Taken::Nothing;
                 };
                 let node = self.points.at(interface).node;
                 self.statistics.insert(interface, *statistics);
-                self.recorders.total(node, interface, *time, statistics.lost);
-                self.ends.insert(node, *time);
+                // dumpcap counts the time of statistics in microseconds, whatever unit it says: then they are of some time.
+                let end = self.ends.get(&node).copied().unwrap_or_default();
+                let is_known = self.sources[source.0].tells_end || *time >= end;
+                let time = if is_known { *time } else { end };
+                self.recorders.total(node, interface, time, statistics.lost);
+                self.ends.insert(node, time.max(end));
                 self.attached(source, now);
             }
             Item::Other(_) => {}

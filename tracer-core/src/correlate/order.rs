@@ -6,10 +6,10 @@
 //!    next by ingress, with what it had when it left.
 //! 4. Where that does not tell either (bridged networks), by the nodes' times.
 //!
-//! On one node, a pod's own interface sends before and receives after everything in the node's namespace; there the
-//! node's clock decides, which is the same for all its interfaces. Equal times are not rare in captures of other tools:
-//! the kernel keeps a packet's time through decapsulation, and pcap has microseconds. Then ingress goes before egress,
-//! and of two the one nearer to the wire before decapsulation and after encapsulation.
+//! On one node, a pod's own interface sends before and receives after everything in the node's namespace. There what is
+//! encapsulated comes in first and goes out last, and else the node's clock decides, which is the same for all its
+//! interfaces. Times alone are not enough in captures of other tools: the kernel keeps a packet's time through
+//! decapsulation, a coalesced packet has that of its first segment, and pcap has microseconds.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -23,7 +23,9 @@ use crate::units::{Direction, Timestamp};
 pub(super) fn sort(hops: &mut Vec<Sighting>, headers: &HeadersTable, points: &Points) {
     let node = |hop: &Sighting| points.at(hop.point.interface).node;
     hops.sort_by_key(|hop| {
-        (Reverse(hop.ttl), node(hop), place_in_node(hop, points), hop.time, place_in_stack(hop, headers))
+        let is_sent = hop.point.direction == Some(Direction::Egress);
+        let place = (place_in_node(hop, points), place_in_stack(hop, headers));
+        (Reverse(hop.ttl), node(hop), place, hop.time, is_sent)
     });
     let Some(first) = hops.first().map(node) else { return };
     if hops.iter().all(|hop| node(hop) == first) {
@@ -55,12 +57,12 @@ fn place_in_node(hop: &Sighting, points: &Points) -> u8 {
     }
 }
 
-/// Ingress before egress; decapsulated after it came in, encapsulated before it goes out.
+/// Decapsulated after it came in, encapsulated before it goes out.
 fn place_in_stack(hop: &Sighting, headers: &HeadersTable) -> isize {
     let tunnels = isize::try_from(headers.at(hop.headers).tunnels.len()).unwrap_or(isize::MAX);
     match hop.point.direction {
-        Some(Direction::Ingress) => -1 - tunnels,
-        Some(Direction::Egress) => 1 + tunnels,
+        Some(Direction::Ingress) => -tunnels,
+        Some(Direction::Egress) => tunnels,
         None => 0,
     }
 }

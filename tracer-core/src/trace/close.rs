@@ -3,8 +3,10 @@
 use super::{IN_FLIGHT, IcmpMessage, TracedJourney, Tracer};
 use crate::clock::Crossing;
 use crate::correlate::{Correlator, Group, Piece, Split, elementary};
+use crate::flow::FlowKey;
 use crate::identity::SegmentKey;
 use crate::journey::{Confidence, Journey, ObservationId};
+use crate::loss::Cloud;
 use crate::timeline::{Circumstances, Place, QuotedError};
 use crate::units::Timestamp;
 
@@ -77,13 +79,20 @@ impl Tracer {
         let is_partial = began_early || group.is_cut_short;
         let seen = group.seen;
         let quotes = self.quotes_of(group.segment.key);
+        if group.segment.may_vanish {
+            self.complete_fragments(&mut group);
+        }
         self.directions.fill(&mut group, &self.headers, &self.points);
         let split = Split::of(group, &self.headers, &self.points, &self.clocks, &self.timeline);
         self.loss.ambiguous += split.ambiguous;
+        let of_equals = self.doubts_of_equals(&split.journeys, seen, is_end);
         for mut journey in split.journeys {
             self.directions.fill_along(&mut journey.hops, &self.headers, &self.points);
-            let is_at_edge = is_partial || (is_end && self.is_in_flight(&journey));
-            let clouded = self.clouds(&journey, seen);
+            let (in_flight, clouded) = match &of_equals {
+                Some(doubts) if journey.confidence != Confidence::Exact => doubts.clone(),
+                _ => self.doubts(&journey, seen, is_end),
+            };
+            let is_at_edge = is_partial || in_flight;
             let crossings = self.crossings(&journey);
             let circumstances = Circumstances {
                 is_at_edge,
@@ -106,6 +115,50 @@ impl Tracer {
                 self.correlator.recycle(journey.hops);
             }
         }
+    }
+
+    /// Gives a fragment's sightings the ports that others of them have: which capture tells of the first fragment first
+    /// must not matter.
+    fn complete_fragments(&mut self, group: &mut Group) {
+        let flows: Vec<FlowKey> = group.members.iter().map(|hop| self.headers.flow(hop.headers)).collect();
+        for (hop, own) in group.members.iter_mut().zip(&flows) {
+            let is_same = |other: &&FlowKey| {
+                other.has_ports() && (other.protocol, other.addresses()) == (own.protocol, own.addresses())
+            };
+            let whole = if own.has_ports() { None } else { flows.iter().find(is_same) };
+            if let Some(headers) = whole.and_then(|whole| self.headers.with_flow(hop.headers, *whole)) {
+                hop.headers = headers;
+            }
+        }
+    }
+
+    /// Whether a journey may have gone on after the captures ended, and why nodes may not have recorded it.
+    fn doubts(&self, journey: &Journey, seen: Timestamp, is_end: bool) -> (bool, Vec<Cloud>) {
+        (is_end && self.is_in_flight(journey), self.clouds(journey, seen))
+    }
+
+    /// The doubts about any of several equal packets: which of them is missing somewhere is not known, so what may
+    /// have hidden one may have hidden another.
+    fn doubts_of_equals(
+        &self,
+        journeys: &[Journey],
+        seen: Timestamp,
+        is_end: bool,
+    ) -> Option<(bool, Vec<Cloud>)> {
+        let equal = || journeys.iter().filter(|journey| journey.confidence != Confidence::Exact);
+        let shortest = equal().map(|journey| journey.hops.len()).min()?;
+        if equal().all(|journey| journey.hops.len() == shortest) {
+            return None;
+        }
+        let mut all = (false, Vec::new());
+        for journey in equal() {
+            let (in_flight, clouds) = self.doubts(journey, seen, is_end);
+            all.0 |= in_flight;
+            all.1.extend(clouds);
+        }
+        all.1.sort_unstable();
+        all.1.dedup();
+        Some(all)
     }
 
     fn quotes_of(&mut self, key: SegmentKey) -> Vec<IcmpMessage> {
