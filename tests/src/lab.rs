@@ -31,6 +31,7 @@ use std::{
 pub use config::{LabConfig, Overlay};
 use identity::LabId;
 use topology::{NODES, Node, PODS};
+pub use tun::Inlet;
 use tun::Tun;
 
 use crate::{LabError, Namespace, namespace, run};
@@ -96,6 +97,11 @@ impl Lab {
     /// The namespace of a node or a pod.
     pub fn of(&self, name: &str) -> &Namespace {
         find(PODS.map(|pod| pod.name), &self.pods, name).unwrap_or_else(|| self.node(name))
+    }
+
+    /// The namespace of the bridge that joins the nodes; its ports have the nodes' names.
+    pub fn underlay(&self) -> &Namespace {
+        &self.underlay
     }
 
     /// The file with what `kubectl get nodes,pods,services,endpointslices -A -o json` would print.
@@ -168,11 +174,11 @@ impl Lab {
     }
 
     fn build(mut self) -> Result<Self, LabError> {
-        let overlay = self.config.overlay;
+        let config = self.config;
         self.write_state()?;
-        network::make_links(&self.underlay, |name| self.of(name), overlay.mtu())?;
+        network::make_links(&self.underlay, |name| self.of(name), config.overlay.mtu())?;
         self.tuns = thread::scope(|scope| {
-            let node = |(node, ns)| scope.spawn(move || configure_node(ns, node, overlay));
+            let node = |(node, ns)| scope.spawn(move || configure_node(ns, node, config));
             let pod = |(pod, ns)| scope.spawn(move || network::configure_pod(ns, pod));
             let nodes: Vec<_> = NODES.iter().zip(&self.nodes).map(node).collect();
             let pods: Vec<_> = PODS.iter().zip(&self.pods).map(pod).collect();
@@ -185,7 +191,7 @@ impl Lab {
 
     fn write_state(&self) -> Result<(), LabError> {
         let path = self.state_path();
-        fs::write(&path, format!("{:#}\n", state::cluster(self.config.overlay)))
+        fs::write(&path, format!("{:#}\n", state::cluster(self.config)))
             .map_err(|source| LabError::File { path, source })
     }
 }
@@ -200,10 +206,10 @@ impl Drop for Lab {
     }
 }
 
-fn configure_node(ns: &Namespace, node: &Node, overlay: Overlay) -> Result<Option<Tun>, LabError> {
+fn configure_node(ns: &Namespace, node: &Node, config: LabConfig) -> Result<Option<Tun>, LabError> {
     network::configure_node(ns, node)?;
-    let tun = overlay::configure(ns, node, overlay)?;
-    run(ns, "iptables-restore", &["-w", "--noflush"], &kube_proxy::rules())?;
+    let tun = overlay::configure(ns, node, config.overlay)?;
+    run(ns, "iptables-restore", &["-w", "--noflush"], &kube_proxy::rules(config))?;
     Ok(tun)
 }
 

@@ -10,6 +10,7 @@ pub mod lab;
 pub mod namespace;
 pub mod tcpdump;
 pub mod traffic;
+pub mod truth;
 pub mod wireshark;
 
 pub use command::{CommandError, run};

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::fuzz;
 use crate::step::{output, run, step};
 use crate::workspace::{Workspace, find_program};
 
@@ -37,6 +38,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
         // They have no unwinding, and clippy compiles them for the host.
         clippy(workspace, "--package tracer-ebpf --package lab-ebpf", "-D warnings -C panic=abort")
     })?;
+    step("formats and clippy of the fuzz targets", || fuzz::lint(workspace))?;
     step("licences, advisories, sources", || deny(workspace))
 }
 

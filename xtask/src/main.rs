@@ -1,7 +1,10 @@
 //! One command per intent, the same by hand and in CI: `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
+mod accuracy;
+mod bench;
 mod demo;
+mod fuzz;
 mod lint;
 mod setup;
 mod step;
@@ -21,9 +24,15 @@ usage: cargo xtask COMMAND
   setup          find or install what builds the eBPF object and what demo and test run
   demo           trace three requests across a two-node lab with the released kflow (root)
   test [FILTER]  set up, build, run the unit tests and those on the lab (root)
-  lint           formats, clippy of host and eBPF crates, dependency direction, licences
+  accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
+  bench          time and memory of tracing captures of up to 10 million packets, beside tshark
+  fuzz [SECONDS] run the fuzz targets, each for so long (60)
+  lint           formats, clippy of host and eBPF crates and fuzz targets, dependency direction, licences
   ci             lint, then test
 ";
+
+/// How long a fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
 
 /// A command line that says what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +41,9 @@ enum Command {
     Setup,
     Demo,
     Test { filter: Option<String> },
+    Accuracy,
+    Bench,
+    Fuzz { seconds: u32 },
     Lint,
     Ci,
 }
@@ -59,6 +71,13 @@ fn parse(args: &[String]) -> Option<Command> {
         ["demo"] => Some(Command::Demo),
         ["test"] => Some(Command::Test { filter: None }),
         ["test", filter] => Some(Command::Test { filter: Some((*filter).to_owned()) }),
+        ["accuracy"] => Some(Command::Accuracy),
+        ["bench"] => Some(Command::Bench),
+        ["fuzz"] => Some(Command::Fuzz { seconds: FUZZ_SECONDS }),
+        ["fuzz", seconds] => {
+            let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0);
+            seconds.map(|seconds| Command::Fuzz { seconds })
+        }
         ["lint"] => Some(Command::Lint),
         ["ci"] => Some(Command::Ci),
         _ => None,
@@ -76,6 +95,9 @@ fn run(command: &Command) -> Result<()> {
         Command::Setup => setup::setup(&workspace),
         Command::Demo => demo::demo(&workspace),
         Command::Test { filter } => test::test(&workspace, filter.as_deref()),
+        Command::Accuracy => accuracy::accuracy(&workspace),
+        Command::Bench => bench::bench(&workspace),
+        Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
         Command::Lint => lint::lint(&workspace),
         Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
     }
@@ -95,6 +117,10 @@ mod tests {
             (&["test"], Some(Command::Test { filter: None })),
             (&["test", "node_port"], Some(filtered)),
             (&["test", "two", "filters"], None),
+            (&["fuzz"], Some(Command::Fuzz { seconds: 60 })),
+            (&["fuzz", "5"], Some(Command::Fuzz { seconds: 5 })),
+            (&["fuzz", "0"], None),
+            (&["fuzz", "forever"], None),
             (&["setup", "--force"], None),
             (&["destroy"], None),
         ];

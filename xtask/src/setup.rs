@@ -12,12 +12,14 @@ mod report;
 mod rust;
 mod tools;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 use ebpf_build::Toolchain;
 
 use self::apt::Apt;
 use self::report::Report;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, find_program};
 
 /// Provides all parts, prints a line for each, and fails when one is missing.
 pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
@@ -26,6 +28,16 @@ pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
     tools::provide(&apt, &mut report);
     provide_toolchain(workspace, &apt, &mut report)?;
     report.finish()
+}
+
+/// Provides one program, for a command that calls no other.
+pub(crate) fn program(name: &str, package: &str, purpose: &str) -> Result<PathBuf> {
+    if let Some(path) = find_program(name) {
+        return Ok(path);
+    }
+    let remedy = || format!("{purpose}: apt-get install {package}, or your system's package of {name}");
+    Apt::new().install(&[package], purpose).with_context(remedy)?;
+    find_program(name).with_context(remedy)
 }
 
 fn provide_toolchain(workspace: &Workspace, apt: &Apt, report: &mut Report) -> Result<()> {

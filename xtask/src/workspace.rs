@@ -24,6 +24,11 @@ impl Workspace {
         Ok(Self { root: root.to_owned(), target: target.to_owned() })
     }
 
+    /// Where the workspace's `Cargo.toml` is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Cargo's target directory: all that is built here is below it.
     pub(crate) fn target(&self) -> &Path {
         &self.target

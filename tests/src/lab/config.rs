@@ -39,4 +39,13 @@ pub struct LabConfig {
     pub overlay: Overlay,
     /// Leaves IPv6 on, and so neighbour discovery and multicast listeners on every interface.
     pub ipv6: bool,
+    /// Lets every service take UDP as well, on the same ports.
+    pub udp: bool,
+}
+
+impl LabConfig {
+    /// How many transport protocols services take: TCP, or TCP and UDP.
+    pub(crate) fn protocols(self) -> usize {
+        if self.udp { 2 } else { 1 }
+    }
 }

@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
-use super::topology::{POD_CIDR, POD_DEST, POD_PORT, SERVICES, Service};
+use super::{
+    config::LabConfig,
+    topology::{Chains, POD_CIDR, POD_DEST, POD_PORT, SERVICES, Service},
+};
 
 const FILTER: &str = "*filter
 :KUBE-FORWARD - [0:0]
@@ -38,40 +41,43 @@ COMMIT
 ";
 
 /// The input of `iptables-restore --noflush`.
-pub(crate) fn rules() -> String {
+pub(crate) fn rules(config: LabConfig) -> String {
     let mut rules = format!("{FILTER}{NAT_HEAD}");
     for service in &SERVICES {
-        // Writing to a string does not fail.
-        let _ = service_rules(&mut rules, service);
+        for chains in &service.chains[..config.protocols()] {
+            // Writing to a string does not fail.
+            let _ = service_rules(&mut rules, service, chains);
+        }
     }
     rules + NAT_TAIL
 }
 
-fn service_rules(out: &mut String, service: &Service) -> std::fmt::Result {
-    let Service { name, cluster_ip, node_port, chain, endpoint_chain } = service;
+fn service_rules(out: &mut String, service: &Service, chains: &Chains) -> std::fmt::Result {
+    let Service { name, cluster_ip, node_port, .. } = service;
+    let Chains { protocol, service: chain, endpoint: endpoint_chain } = chains;
     let (svc, sep, ext) =
         (format!("KUBE-SVC-{chain}"), format!("KUBE-SEP-{endpoint_chain}"), format!("KUBE-EXT-{chain}"));
     let endpoint = POD_DEST.address;
     writeln!(out, ":{svc} - [0:0]\n:{sep} - [0:0]")?;
     writeln!(
         out,
-        "-A KUBE-SERVICES -m comment --comment \"default/{name} cluster IP\" -m tcp -p tcp -d {cluster_ip}/32 --dport {POD_PORT} -j {svc}"
+        "-A KUBE-SERVICES -m comment --comment \"default/{name} cluster IP\" -m {protocol} -p {protocol} -d {cluster_ip}/32 --dport {POD_PORT} -j {svc}"
     )?;
     writeln!(
         out,
-        "-A {svc} -m comment --comment \"default/{name} cluster IP\" -m tcp -p tcp -d {cluster_ip}/32 --dport {POD_PORT} ! -s {POD_CIDR} -j KUBE-MARK-MASQ"
+        "-A {svc} -m comment --comment \"default/{name} cluster IP\" -m {protocol} -p {protocol} -d {cluster_ip}/32 --dport {POD_PORT} ! -s {POD_CIDR} -j KUBE-MARK-MASQ"
     )?;
     writeln!(out, "-A {svc} -m comment --comment \"default/{name} -> {endpoint}:{POD_PORT}\" -j {sep}")?;
     writeln!(out, "-A {sep} -m comment --comment default/{name} -s {endpoint}/32 -j KUBE-MARK-MASQ")?;
     writeln!(
         out,
-        "-A {sep} -m comment --comment default/{name} -m tcp -p tcp -j DNAT --to-destination {endpoint}:{POD_PORT}"
+        "-A {sep} -m comment --comment default/{name} -m {protocol} -p {protocol} -j DNAT --to-destination {endpoint}:{POD_PORT}"
     )?;
     let Some(port) = node_port else { return Ok(()) };
     writeln!(out, ":{ext} - [0:0]")?;
     writeln!(
         out,
-        "-A KUBE-NODEPORTS -m comment --comment default/{name} -m tcp -p tcp --dport {port} -j {ext}"
+        "-A KUBE-NODEPORTS -m comment --comment default/{name} -m {protocol} -p {protocol} --dport {port} -j {ext}"
     )?;
     writeln!(
         out,

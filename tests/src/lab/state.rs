@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{
-    config::Overlay,
+    config::{LabConfig, Overlay},
     topology::{NODES, Node, POD_DEST, POD_PORT, PODS, Pod, SERVICES, Service},
 };
 
 /// The whole list, in the order that `kubectl` prints the kinds.
-pub(crate) fn cluster(overlay: Overlay) -> Value {
-    let items: Vec<Value> = (NODES.iter().map(|each| node(each, overlay)))
+pub(crate) fn cluster(config: LabConfig) -> Value {
+    let items: Vec<Value> = (NODES.iter().map(|each| node(each, config.overlay)))
         .chain(PODS.iter().map(pod))
-        .chain(SERVICES.iter().map(service))
-        .chain(SERVICES.iter().map(endpoint_slice))
+        .chain(SERVICES.iter().map(|each| service(each, config)))
+        .chain(SERVICES.iter().map(|each| endpoint_slice(each, config)))
         .collect();
     json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items })
 }
@@ -80,11 +80,14 @@ fn pod(pod: &Pod) -> Value {
     })
 }
 
-fn service(service: &Service) -> Value {
-    let mut port = json!({ "protocol": "TCP", "port": POD_PORT, "targetPort": POD_PORT });
-    if let Some(node_port) = service.node_port {
-        port["nodePort"] = json!(node_port);
-    }
+fn service(service: &Service, config: LabConfig) -> Value {
+    let port = |(name, protocol): (&str, &str)| {
+        let mut port = json!({ "protocol": protocol, "port": POD_PORT, "targetPort": POD_PORT });
+        if let Some(node_port) = service.node_port {
+            port["nodePort"] = json!(node_port);
+        }
+        named(port, name)
+    };
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -102,13 +105,15 @@ fn service(service: &Service) -> Value {
             "internalTrafficPolicy": "Cluster",
             "sessionAffinity": "None",
             "selector": { "app": POD_DEST.name },
-            "ports": [port],
+            "ports": ports(config).map(port).collect::<Vec<_>>(),
         },
         "status": { "loadBalancer": {} },
     })
 }
 
-fn endpoint_slice(service: &Service) -> Value {
+fn endpoint_slice(service: &Service, config: LabConfig) -> Value {
+    let port =
+        |(name, protocol): (&str, &str)| json!({ "name": name, "port": POD_PORT, "protocol": protocol });
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -140,6 +145,19 @@ fn endpoint_slice(service: &Service) -> Value {
                 "uid": format!("pod-{}", POD_DEST.name),
             },
         }],
-        "ports": [{ "name": "", "port": POD_PORT, "protocol": "TCP" }],
+        "ports": ports(config).map(port).collect::<Vec<_>>(),
     })
+}
+
+/// Name and protocol of a service's ports: Kubernetes wants names where there are several.
+fn ports(config: LabConfig) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let ports = if config.udp { &[("tcp", "TCP"), ("udp", "UDP")][..] } else { &[("", "TCP")] };
+    ports.iter().copied()
+}
+
+fn named(mut port: Value, name: &str) -> Value {
+    if !name.is_empty() {
+        port["name"] = json!(name);
+    }
+    port
 }

@@ -37,10 +37,19 @@ pub struct Service {
     pub cluster_ip: Ipv4Addr,
     /// The port on every node, where the service is of type NodePort.
     pub node_port: Option<u16>,
-    /// The hash in kube-proxy's chains: base32 of SHA-256 of `default/NAME` and `tcp`, the first 16.
-    pub(crate) chain: &'static str,
-    /// As `chain`, with `ADDRESS:PORT` of the endpoint behind `tcp`.
-    pub(crate) endpoint_chain: &'static str,
+    /// Its chains for TCP and, where the lab's services take it, UDP.
+    pub(crate) chains: [Chains; 2],
+}
+
+/// The names of kube-proxy's chains for one port of a service.
+#[derive(Debug)]
+pub(crate) struct Chains {
+    /// `tcp` or `udp`.
+    pub(crate) protocol: &'static str,
+    /// The hash in the names: base32 of SHA-256 of `default/NAME` and the protocol, the first 16.
+    pub(crate) service: &'static str,
+    /// As `service`, with `ADDRESS:PORT` of the endpoint behind the protocol.
+    pub(crate) endpoint: &'static str,
 }
 
 /// The control plane; no pod of the lab is on it.
@@ -89,16 +98,20 @@ pub const SVC_CLUSTERIP: Service = Service {
     name: "svc-clusterip",
     cluster_ip: Ipv4Addr::new(10, 107, 94, 97),
     node_port: None,
-    chain: "HA3OA7QLOYQFHPUY",
-    endpoint_chain: "4BVQFG2U27BSKSUD",
+    chains: [
+        Chains { protocol: "tcp", service: "HA3OA7QLOYQFHPUY", endpoint: "4BVQFG2U27BSKSUD" },
+        Chains { protocol: "udp", service: "V2YJQWITHCLVEJLB", endpoint: "JULZV2BIG7G56MLX" },
+    ],
 };
 /// The service that every node also offers on a port of its own.
 pub const SVC_NODEPORT: Service = Service {
     name: "svc-nodeport",
     cluster_ip: Ipv4Addr::new(10, 102, 117, 8),
     node_port: Some(31080),
-    chain: "E2FQLLMSLXOEFNG6",
-    endpoint_chain: "GGNCBOWTGSBCLMNO",
+    chains: [
+        Chains { protocol: "tcp", service: "E2FQLLMSLXOEFNG6", endpoint: "GGNCBOWTGSBCLMNO" },
+        Chains { protocol: "udp", service: "TYGSNSSWV3BS4HQA", endpoint: "T3WQSQJ43LGF3JII" },
+    ],
 };
 /// Every service.
 pub const SERVICES: [Service; 2] = [SVC_CLUSTERIP, SVC_NODEPORT];

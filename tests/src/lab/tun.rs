@@ -1,14 +1,14 @@
-//! A TUN device that looks like a tunnel of the kernel.
+//! TUN devices: one that looks like a tunnel of the kernel, one that packets are put in by.
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write as _},
     os::fd::{AsRawFd as _, RawFd},
 };
 
-use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, c_int, c_short, ifreq};
+use nix::libc::{IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, IFNAMSIZ, c_int, c_short, ifreq};
 
-use crate::LabError;
+use crate::{LabError, Namespace};
 
 /// The hardware type of `tunl0`, `ARPHRD_TUNNEL` in `linux/if_arp.h`.
 const ARPHRD_TUNNEL: c_int = 768;
@@ -22,25 +22,51 @@ pub(crate) struct Tun {
 impl Tun {
     /// A device in the namespace of the calling thread.
     pub(crate) fn create(device: &'static str) -> Result<Self, LabError> {
-        let error = |operation| move |source| LabError::Tun { operation, device, source };
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/net/tun")
-            .map_err(error("open /dev/net/tun"))?;
-        ioctl::attach(file.as_raw_fd(), &request(device)).map_err(error("make the device"))?;
-        ioctl::set_link_type(file.as_raw_fd(), ARPHRD_TUNNEL).map_err(error("set the hardware type"))?;
+        let file = open(device, IFF_TUN | IFF_NO_PI)?;
+        ioctl::set_link_type(file.as_raw_fd(), ARPHRD_TUNNEL).map_err(|source| LabError::Tun {
+            operation: "set the hardware type",
+            device,
+            source,
+        })?;
         Ok(Self { _device: file })
     }
 }
 
-fn request(device: &str) -> ifreq {
+/// An interface of a namespace that whatever is written to it comes in by, super-packets included.
+///
+/// Each packet has a `virtio_net_hdr` before it (`linux/virtio_net.h`), in the byte order of the machine.
+#[derive(Debug)]
+pub struct Inlet {
+    device: File,
+}
+
+impl Inlet {
+    /// A device in a namespace, not yet up.
+    pub fn create(ns: &Namespace, device: &'static str) -> Result<Self, LabError> {
+        Ok(Self { device: ns.run(|| open(device, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))?? })
+    }
+
+    /// Lets a packet come in, with its `virtio_net_hdr` before it.
+    pub fn put(&mut self, packet: &[u8]) -> io::Result<()> {
+        self.device.write_all(packet)
+    }
+}
+
+fn open(device: &'static str, flags: c_int) -> Result<File, LabError> {
+    let error = |operation| move |source| LabError::Tun { operation, device, source };
+    let file = File::options().read(true).write(true).open("/dev/net/tun");
+    let file = file.map_err(error("open /dev/net/tun"))?;
+    ioctl::attach(file.as_raw_fd(), &request(device, flags)).map_err(error("make the device"))?;
+    Ok(file)
+}
+
+fn request(device: &str, flags: c_int) -> ifreq {
     let mut name = [0; IFNAMSIZ];
     // The last byte stays zero, as the kernel asks.
     for (to, from) in name[..IFNAMSIZ - 1].iter_mut().zip(device.bytes()) {
         *to = from.cast_signed();
     }
-    let flags = c_short::try_from(IFF_TUN | IFF_NO_PI).unwrap_or_default();
+    let flags = c_short::try_from(flags).unwrap_or_default();
     ifreq { ifr_name: name, ifr_ifru: nix::libc::__c_anonymous_ifr_ifru { ifru_flags: flags } }
 }
 

@@ -29,6 +29,7 @@ const TOOLS: &[Tool] = &[
     tool("tcpdump", "tcpdump", "captures beside kflow, opens its files"),
     tool("tshark", "tshark", "opens its files"),
     tool("capinfos", "tshark", "opens its files"),
+    tool("dumpcap", "wireshark-common", "captures beside kflow"),
 ];
 
 /// A program that is there.
