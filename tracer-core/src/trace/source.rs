@@ -99,7 +99,8 @@ impl Source {
 
     /// Notes an item's time and arrival. Returns its time by the trace's clock.
     pub(super) fn note(&mut self, time: Timestamp, now: Timestamp) -> Timestamp {
-        self.span = Some(self.span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
+        // A clock that is set back does not make a capture begin earlier.
+        self.span = Some(self.span.map_or((time, time), |(first, last)| (first, last.max(time))));
         let delay = now.since(time);
         let first = Clock { least_delay: (delay, delay), began: now, delivered: time };
         let clock = self.clock.get_or_insert(first);
