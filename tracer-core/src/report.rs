@@ -5,6 +5,8 @@ mod hops;
 mod lane;
 mod next;
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 pub use hops::{Hop, StepLatency};
@@ -49,6 +51,12 @@ pub struct ClockStep {
 }
 
 impl Report {
+    /// Puts the flows that are worth looking at first: most packets lost, then most packets, then the order in which
+    /// they appeared.
+    pub fn rank(&mut self) {
+        self.flows.sort_by_cached_key(|flow| (Reverse(flow.lost()), Reverse(flow.packets()), flow.flow));
+    }
+
     /// Whether it tells all that was asked for: something was followed, and nothing was missed.
     pub fn is_complete(&self) -> bool {
         !self.flows.is_empty() && self.loss.is_complete()
@@ -92,6 +100,19 @@ pub struct FlowReport {
     pub forward: LaneReport,
     /// To the one who opened it.
     pub reply: LaneReport,
+}
+
+impl FlowReport {
+    /// Wire segments of both directions.
+    fn packets(&self) -> u64 {
+        self.forward.packets + self.reply.packets
+    }
+
+    /// Wire segments of both directions of which it is certain that they were lost.
+    fn lost(&self) -> u64 {
+        let stops = self.forward.stopped.iter().chain(&self.reply.stopped);
+        stops.filter(|stop| stop.uncertain.is_none()).map(|stop| stop.packets).sum()
+    }
 }
 
 /// One end of a flow with the name of its address.
@@ -211,7 +232,7 @@ impl<'a> Reporter<'a> {
     pub fn report(&self, chosen: &[(u32, &Flow)], others: &[&Flow]) -> Report {
         let packets = |flow: &Flow| flow.forward.segments() + flow.reply.segments();
         let mut ranked = others.to_vec();
-        ranked.sort_by_key(|flow| std::cmp::Reverse(packets(flow)));
+        ranked.sort_by_key(|flow| Reverse(packets(flow)));
         let other = |flow: &&Flow| OtherFlow {
             protocol: flow.protocol,
             source: self.named(flow.protocol, flow.tuples[0].source),

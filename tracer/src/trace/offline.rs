@@ -10,7 +10,6 @@ mod name;
 mod place;
 mod plan;
 mod progress;
-mod rank;
 mod summary;
 
 use std::cmp::Reverse;
@@ -190,7 +189,7 @@ impl<'a> Session<'a> {
             eprintln!("kflow: no file is of {node}, its hops are missing: name one -r {node}/IFACE=FILE");
         }
         if plan.scope.is_none() {
-            rank::rank(&mut report.flows);
+            report.rank();
         }
         let is_complete = report.is_complete() && missing.is_empty();
         let is_written = output.finish(report, &progress, &points)?;
