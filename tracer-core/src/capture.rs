@@ -13,9 +13,9 @@ mod write;
 use std::borrow::Cow;
 use std::io;
 
-pub use read::{CaptureFormat, CaptureReader, Item};
+pub use read::{CaptureFormat, CaptureReader, Item, RawPacket};
 use thiserror::Error;
-pub use write::CaptureWriter;
+pub use write::{CaptureWriter, PcapWriter};
 
 use crate::units::{Direction, Gso, SnapLength, Timestamp};
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod filter;
 pub mod flow;
 pub mod output;
 pub mod packet;

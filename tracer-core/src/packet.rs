@@ -2,6 +2,7 @@
 
 mod decode;
 mod fragments;
+pub mod segment;
 mod transport;
 
 use std::fmt;

@@ -50,7 +50,7 @@ pub(super) struct LinkFacts {
 impl LinkType {
     /// By its number in a file. 12 and 14 are what `DLT_RAW` is on Linux and OpenBSD; some programs write them.
     pub(super) fn of(number: u32) -> Self {
-        match number & LINK_TYPE_BITS {
+        match self::number(number) {
             1 => Self::Ethernet,
             12 | 14 | 101 | 228 | 229 => Self::Raw,
             0 | 108 => Self::Null,
@@ -104,6 +104,11 @@ impl LinkType {
         *original_len = original_len.saturating_sub(len(header_len)).saturating_add(len(ETHERNET_HEADER));
         facts
     }
+}
+
+/// The link type in a field that may have more.
+pub(super) fn number(field: u32) -> u32 {
+    field & LINK_TYPE_BITS
 }
 
 /// The version nibble of an IP header.

@@ -9,6 +9,7 @@ mod fields;
 mod interfaces;
 mod pcap;
 mod pcapng;
+mod raw;
 mod resolution;
 
 use std::borrow::Cow;
@@ -21,6 +22,8 @@ use crate::units::{Direction, Gso, Timestamp};
 use interfaces::{Described, Interfaces};
 use pcap::Pcap;
 use pcapng::Pcapng;
+pub use raw::RawPacket;
+use raw::Untouched;
 
 /// More than any packet or block that is of use; a bound on what a hostile file can make us hold.
 const MAX_BLOCK: usize = 1 << 24;
@@ -74,6 +77,7 @@ pub struct CaptureReader<R: Read> {
     current: Current,
     following: Option<Current>,
     packet: Packet,
+    untouched: Option<Untouched>,
 }
 
 enum Source {
@@ -122,7 +126,8 @@ impl<R: Read> CaptureReader<R> {
         let following = Some(Current::Section(Box::new(section)));
         let interfaces = Interfaces::default();
         let packet = Packet::default();
-        Ok(Self { buffer, source, interfaces, current: Current::Other(0), following, packet })
+        let current = Current::Other(0);
+        Ok(Self { buffer, source, interfaces, current, following, packet, untouched: None })
     }
 
     /// The format of the input.
@@ -206,6 +211,9 @@ impl<R: Read> CaptureReader<R> {
                 return Ok(interface.map(|(id, interface)| Current::Interface(id, interface)));
             }
             Record::Packet => {
+                if let Some(untouched) = &mut self.untouched {
+                    untouched.keep(self.interfaces.get(self.packet.interface)?, &self.packet, &self.buffer);
+                }
                 let described = self.interfaces.place(&mut self.packet, self.buffer.bytes_mut())?;
                 (described, Current::Packet)
             }

@@ -1,12 +1,16 @@
-//! Packets to pcapng.
+//! Packets to pcapng and pcap.
+//!
+//! pcap-file writes the blocks that are rare. Packets are written here: it takes memory for each of them and encodes
+//! each twice.
+
+mod packet;
+mod pcap;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
 
-use byteorder_slice::LittleEndian;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
@@ -16,14 +20,15 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::pcapng::{PcapNgBlock, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
-use super::option::{CUSTOM_BINARY, ENTERPRISE, INBOUND, OUTBOUND, SkbFacts, join};
+pub use self::pcap::PcapWriter;
+use super::option::join;
 use super::{CaptureError, Frame, Interface, InterfaceId, LinkLayer, Section, Statistics};
-use crate::units::{Direction, SnapLength, Timestamp};
+use crate::units::{SnapLength, Timestamp};
 
 /// `if_tsresol` of every interface that we describe: 10^-9 s.
 const NANOSECONDS: u8 = 9;
 
-/// Writes one section of pcapng: one snap length, one link type.
+/// Writes pcapng with one snap length.
 ///
 /// Nothing is buffered here: give it a `BufWriter` and call [`CaptureWriter::flush`] when a reader waits.
 pub struct CaptureWriter<W: Write> {
@@ -35,13 +40,16 @@ pub struct CaptureWriter<W: Write> {
 impl<W: Write> CaptureWriter<W> {
     /// Writes the section header.
     pub fn new(writer: W, section: &Section, snap: SnapLength) -> Result<Self, CaptureError> {
-        let header = SectionHeaderBlock {
-            endianness: Endianness::Little,
-            options: section_options(section),
-            ..SectionHeaderBlock::default()
-        };
+        let header = section_header(section);
         let inner = PcapNgWriter::with_section_header(writer, header).map_err(CaptureError::Write)?;
         Ok(Self { inner, snap, interfaces: 0 })
+    }
+
+    /// Begins a further section, in which interfaces are to be described anew. Where the sink is emptied before, it is
+    /// what a further file begins with.
+    pub fn section(&mut self, section: &Section) -> Result<(), CaptureError> {
+        self.interfaces = 0;
+        self.write(section_header(section))
     }
 
     /// Describes an interface; its packets may follow.
@@ -57,16 +65,12 @@ impl<W: Write> CaptureWriter<W> {
         Ok(id)
     }
 
-    /// Writes one packet, cut at the snap length.
+    /// Writes one packet, cut at the snap length, and its comment, cut at what an option holds.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<(), CaptureError> {
-        let keep = frame.data.len().min(self.snap.0 as usize);
-        self.write(EnhancedPacketBlock {
-            interface_id: frame.interface.0,
-            timestamp: std::time::Duration::from_nanos(frame.time.0),
-            original_len: frame.original_len,
-            data: Cow::Borrowed(&frame.data[..keep]),
-            options: packet_options(frame),
-        })
+        if frame.interface.0 >= self.interfaces {
+            return Err(CaptureError::UnknownInterface(frame.interface.0));
+        }
+        packet::write(self.inner.get_mut(), frame, self.snap).map_err(write_failed)
     }
 
     /// Writes an interface's counters as of `time`, by the clock of its packets.
@@ -100,7 +104,17 @@ impl<W: Write> CaptureWriter<W> {
 
     /// Hands what is buffered below to its reader.
     pub fn flush(&mut self) -> Result<(), CaptureError> {
-        self.inner.get_mut().flush().map_err(|e| CaptureError::Write(pcap_file::PcapError::IoError(e)))
+        self.inner.get_mut().flush().map_err(write_failed)
+    }
+
+    /// The sink.
+    pub fn get_ref(&self) -> &W {
+        self.inner.get_ref()
+    }
+
+    /// The sink, which only whole blocks are to be taken from or put into: after each call here its last one is.
+    pub fn get_mut(&mut self) -> &mut W {
+        self.inner.get_mut()
     }
 
     /// The sink, all blocks written and nothing flushed.
@@ -114,6 +128,18 @@ impl<W: Write> CaptureWriter<W> {
             Err(pcap_file::PcapError::InvalidInterfaceId(id)) => Err(CaptureError::UnknownInterface(id)),
             Err(error) => Err(CaptureError::Write(error)),
         }
+    }
+}
+
+fn write_failed(error: io::Error) -> CaptureError {
+    CaptureError::Write(pcap_file::PcapError::IoError(error))
+}
+
+fn section_header(section: &Section) -> SectionHeaderBlock<'static> {
+    SectionHeaderBlock {
+        endianness: Endianness::Little,
+        options: section_options(section),
+        ..SectionHeaderBlock::default()
     }
 }
 
@@ -149,48 +175,39 @@ fn interface_options(interface: &Interface) -> Vec<InterfaceDescriptionOption<'s
     options
 }
 
-fn packet_options<'a>(frame: &'a Frame<'_>) -> Vec<EnhancedPacketOption<'a>> {
-    let mut options = Vec::with_capacity(4);
-    if let Some(comment) = &frame.comment {
-        options.push(EnhancedPacketOption::Comment(Cow::Borrowed(comment)));
-    }
-    if let Some(direction) = frame.direction {
-        let flags = match direction {
-            Direction::Ingress => INBOUND,
-            Direction::Egress => OUTBOUND,
-        };
-        options.push(EnhancedPacketOption::Flags(flags));
-    }
-    if frame.lost_before != 0 {
-        options.push(EnhancedPacketOption::DropCount(frame.lost_before));
-    }
-    let facts = SkbFacts { gso: frame.gso, mark: frame.mark };
-    if !facts.is_empty() {
-        options.extend(custom_option(facts));
-    }
-    options
-}
-
-/// Our custom option. Its type is private in pcap-file 2.0 while its fields and its parser are public, so the
-/// value comes from parsing an empty packet that has one.
-fn custom_option(facts: SkbFacts) -> Option<EnhancedPacketOption<'static>> {
-    const OPTIONS: usize = 20;
-    let mut packet = [0; OPTIONS + 4 + 4 + SkbFacts::LEN + 4];
-    packet[OPTIONS..OPTIONS + 2].copy_from_slice(&CUSTOM_BINARY.to_le_bytes());
-    packet[OPTIONS + 2] = (4 + SkbFacts::LEN).to_le_bytes()[0];
-    packet[OPTIONS + 4..OPTIONS + 8].copy_from_slice(&ENTERPRISE.to_le_bytes());
-    packet[OPTIONS + 8..OPTIONS + 8 + SkbFacts::LEN].copy_from_slice(&facts.to_bytes());
-    let (_, mut block) = EnhancedPacketBlock::from_slice::<LittleEndian>(&packet).ok()?;
-    match block.options.pop()? {
-        option @ EnhancedPacketOption::CustomBinary(_) => Some(option.into_owned()),
-        _ => None,
-    }
-}
-
 fn name_record(address: IpAddr, names: &[String]) -> Record<'static> {
     let names = names.iter().cloned().map(Cow::Owned).collect();
     match address {
         IpAddr::V4(v4) => Record::Ipv4(Ipv4Record { ip_addr: Cow::Owned(v4.octets().to_vec()), names }),
         IpAddr::V6(v6) => Record::Ipv6(Ipv6Record { ip_addr: Cow::Owned(v6.octets().to_vec()), names }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{CaptureReader, Item};
+
+    #[test]
+    fn a_further_section_is_what_a_file_begins_with() {
+        let section = Section { node: Some("k8s-node1".to_owned()), ..Section::default() };
+        let lo = Interface {
+            name: "lo".to_owned(),
+            node: None,
+            pod: None,
+            ifindex: Some(1),
+            link: LinkLayer::Ethernet,
+            mac: None,
+        };
+        let mut writer = CaptureWriter::new(Vec::new(), &section, SnapLength(96)).unwrap();
+        writer.interface(&lo).unwrap();
+        let first = std::mem::take(writer.get_mut());
+        writer.section(&section).unwrap();
+        let undescribed = writer.statistics(InterfaceId(0), Timestamp(0), &Statistics::default());
+        assert!(matches!(undescribed, Err(CaptureError::UnknownInterface(0))));
+        assert_eq!(writer.interface(&lo).unwrap(), InterfaceId(0));
+        assert_eq!(writer.get_ref(), &first);
+        let mut reader = CaptureReader::new(first.as_slice()).unwrap();
+        assert_eq!(reader.next_item().unwrap(), Some(Item::Section(section)));
     }
 }

@@ -3,7 +3,6 @@
 //! A list of options without an end or text that is no UTF-8 is read as far as it goes: other programs write such
 //! files, and the packets in them are as good as any.
 
-use super::super::link::LinkType;
 use super::super::option::{CUSTOM_BINARY, ENTERPRISE, INBOUND, OUTBOUND, SkbFacts, value};
 use super::super::{Section, Statistics};
 use super::Packet;
@@ -39,9 +38,9 @@ pub(super) fn interface(mut fields: Fields<'_>) -> Option<Described> {
     const RESOLUTION: u16 = 9;
     const OFFSET: u16 = 14;
     const MICROSECONDS: u8 = 6;
-    let link = LinkType::of(u32::from(fields.u16()?));
+    let number = u32::from(fields.u16()?);
     fields.skip(2)?;
-    let mut described = Described::unnamed(link);
+    let mut described = Described::unnamed(number);
     described.snap = fields.u32()?;
     for option in fields.options() {
         match option.code {

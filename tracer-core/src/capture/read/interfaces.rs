@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::link::{LinkType, direction_by_mac};
+use super::super::link::{LinkType, direction_by_mac, number};
 use super::super::option::value;
 use super::super::{CaptureError, Interface, InterfaceId, LinkLayer};
 use super::Packet;
@@ -20,6 +20,8 @@ const ANY: &str = "any";
 pub(super) struct Described {
     pub(super) interface: Interface,
     pub(super) link: LinkType,
+    /// Number of the link type in the file.
+    pub(super) link_number: u32,
     pub(super) snap: u32,
     pub(super) resolution: Resolution,
     /// Our number of it; absent while no packet came by it, where each packet tells its own interface.
@@ -29,7 +31,8 @@ pub(super) struct Described {
 
 impl Described {
     /// One of which only the link type is known.
-    pub(super) fn unnamed(link: LinkType) -> Self {
+    pub(super) fn unnamed(link_number: u32) -> Self {
+        let link = LinkType::of(link_number);
         Self {
             interface: Interface {
                 name: String::new(),
@@ -40,6 +43,7 @@ impl Described {
                 mac: None,
             },
             link,
+            link_number: number(link_number),
             snap: 0,
             resolution: Resolution::default(),
             id: None,

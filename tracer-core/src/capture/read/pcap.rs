@@ -4,7 +4,6 @@ use std::io::Read;
 
 use super::super::CaptureError;
 use super::super::buffer::Buffer;
-use super::super::link::LinkType;
 use super::fields::ByteOrder;
 use super::interfaces::Described;
 use super::{MAX_BLOCK, Packet, Record};
@@ -57,7 +56,7 @@ impl Pcap {
         }
         buffer.take(FILE_HEADER);
         let max_block = u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX);
-        let described = Some(Box::new(Described::unnamed(LinkType::of(link))));
+        let described = Some(Box::new(Described::unnamed(link)));
         Ok(Some(Self { order, tick, max_len: snap.clamp(MAX_SNAP, max_block), described }))
     }
 

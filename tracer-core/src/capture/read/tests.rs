@@ -59,12 +59,17 @@ fn packet_block(is_big: bool, ticks: u64, data: &[u8]) -> Vec<u8> {
 }
 
 /// A pcap header.
-fn pcap_header(is_big: bool, magic: u32, snap: u32, link: u32) -> Vec<u8> {
+pub(super) fn pcap_header(is_big: bool, magic: u32, snap: u32, link: u32) -> Vec<u8> {
     body(is_big, &[U32(magic), U16(2), U16(4), U32(0), U32(0), U32(snap), U32(link)])
 }
 
 /// A pcap packet with these seconds and this fraction of the next, that had `original_len` bytes.
-fn pcap_packet(is_big: bool, (seconds, fraction): (u32, u32), original_len: u32, data: &[u8]) -> Vec<u8> {
+pub(super) fn pcap_packet(
+    is_big: bool,
+    (seconds, fraction): (u32, u32),
+    original_len: u32,
+    data: &[u8],
+) -> Vec<u8> {
     let len = u32::try_from(data.len()).unwrap();
     body(is_big, &[U32(seconds), U32(fraction), U32(len), U32(original_len), Bytes(data)])
 }
