@@ -1,5 +1,6 @@
 //! Captured bytes as layers: tunnels outside, one flow inside.
 
+pub(crate) mod checksum;
 mod decode;
 mod fragments;
 pub mod segment;

@@ -15,7 +15,7 @@ use crate::step::{output, run, step};
 use crate::workspace::Workspace;
 
 /// The targets, and the longest input of each in bytes: a packet's headers, a small file, 128 steps of a script.
-const TARGETS: [(&str, u32); 3] = [("decode", 512), ("capture", 4096), ("correlate", 1700)];
+const TARGETS: [(&str, u32); 4] = [("decode", 512), ("capture", 4096), ("print", 512), ("correlate", 1700)];
 /// What `cargo fuzz build` hands to the compiler: the coverage that libFuzzer follows, and checks that panic.
 const COVERAGE: &str = "--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

@@ -26,11 +26,14 @@ fn main() -> ExitCode {
 }
 
 fn write_all(folder: &Path) -> io::Result<()> {
-    let packets = sample::frames().into_iter().map(|Sample { name, bytes }| {
-        let captured = Captured { is_bare: false, missing: 0, gso_size: 2, bytes: &bytes };
-        (name, captured.to_bytes())
-    });
-    write(&folder.join("decode"), packets)?;
+    let packets = || {
+        sample::frames().into_iter().map(|Sample { name, bytes }| {
+            let captured = Captured { is_bare: false, missing: 0, gso_size: 2, bytes: &bytes };
+            (name, captured.to_bytes())
+        })
+    };
+    write(&folder.join("decode"), packets())?;
+    write(&folder.join("print"), packets())?;
     write(&folder.join("capture"), sample::files().into_iter().map(|Sample { name, bytes }| (name, bytes)))?;
     let scripts = scripts().into_iter().map(|(name, script)| (name.to_owned(), script.to_bytes()));
     write(&folder.join("correlate"), scripts)

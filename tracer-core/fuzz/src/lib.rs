@@ -9,9 +9,11 @@ mod capture;
 mod correlate;
 mod decode;
 mod frame;
+mod print;
 mod script;
 
 pub use capture::capture;
 pub use correlate::correlate;
 pub use decode::{Captured, decode};
+pub use print::print;
 pub use script::{Action, Packet, Place, Script, Settings, Step};

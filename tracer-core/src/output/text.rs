@@ -69,8 +69,8 @@ pub fn report(writer: &mut impl Write, report: &Report, colour: Colour) -> io::R
         writeln!(
             writer,
             "the clock of {} or {} was set while packets went over, {times}: latencies between them begin anew there",
-            units::printable(a),
-            units::printable(b),
+            super::printable(a),
+            super::printable(b),
         )?;
     }
     loss(writer, &report.loss, colour)
@@ -138,7 +138,7 @@ fn loss(writer: &mut impl Write, loss: &LossReport, colour: Colour) -> io::Resul
         writeln!(writer, "  {} {cause}", packets(count))?;
     }
     loss.broken_streams.iter().try_for_each(|stream| {
-        let (node, reason) = (units::printable(&stream.node), units::printable(&stream.reason));
+        let (node, reason) = (super::printable(&stream.node), super::printable(&stream.reason));
         writeln!(writer, "  capture ended early: {node}: {reason}")
     })
 }
@@ -158,7 +158,7 @@ pub(super) fn change(change: &Change) -> String {
 /// Name and address of an end.
 fn endpoint(named: &NamedEndpoint) -> String {
     match &named.name {
-        Some(name) => format!("{} ({})", units::printable(name), named.endpoint),
+        Some(name) => format!("{} ({})", super::printable(name), named.endpoint),
         None => named.endpoint.to_string(),
     }
 }

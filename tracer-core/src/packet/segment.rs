@@ -13,7 +13,6 @@
 //! 3. CWR is on the first segment only (RFC 3168), unless the AE bit tells a counter (Accurate ECN).
 //! 4. UDP carries VXLAN or Geneve where its port says so, or where their headers and every length inside agree.
 
-mod checksum;
 mod headers;
 mod patch;
 #[cfg(test)]
@@ -39,6 +38,21 @@ const JUMBO_LEN: usize = 8;
 /// bytes; all of them where the link layer is none that is read.
 pub fn header_len(link: LinkLayer, bytes: &[u8]) -> usize {
     Headers::of(link, bytes).map_or(bytes.len(), |headers| headers.end.min(bytes.len()))
+}
+
+/// Where the IP packets of a frame begin: two places where it has a tunnel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IpPlaces {
+    /// The packet that was sent on the link.
+    pub outermost: usize,
+    /// The packet that nothing else is in.
+    pub innermost: usize,
+}
+
+/// Where the IP packets of a frame begin; absent where there is no whole IP header. What an ICMP error quotes is no packet
+/// inside.
+pub fn ip_places(link: LinkLayer, bytes: &[u8]) -> Option<IpPlaces> {
+    Headers::of(link, bytes)?.ip
 }
 
 /// Turns super-packets into wire segments; its buffers are kept from packet to packet.

@@ -1,19 +1,13 @@
 //! The Internet checksum (RFC 1071).
 
 use super::address::Address;
+use crate::packet::checksum::Sum;
 
 /// The one's complement of the sum of all parts, each but the last of even length; 0 where a packet with its
 /// checksum is in order.
 pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
-    let mut sum: u64 = 0;
-    for part in parts {
-        let mut words = part.chunks_exact(2);
-        sum += words.by_ref().map(|word| u64::from(u16::from_be_bytes([word[0], word[1]]))).sum::<u64>();
-        if let [last] = words.remainder() {
-            sum += u64::from(*last) << 8;
-        }
-    }
-    !fold(sum)
+    let sum = parts.iter().fold(Sum::default(), |sum, part| sum.add(part));
+    u16::from_be_bytes(sum.finish())
 }
 
 /// The checksum that a packet should have, by what it has and what [`checksum`] is with that.

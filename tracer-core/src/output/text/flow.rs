@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::happened::{icmp, place as name};
-use super::units::{bytes, duration, printable};
+use super::units::{bytes, duration};
 use super::{Colour, change, endpoint, latency, packets};
+use crate::output::printable;
 use crate::report::{FlowReport, Hop, LaneReport, Stop, TcpReport};
 use crate::resolve::short;
 use crate::timeline::Orientation;

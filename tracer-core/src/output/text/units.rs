@@ -38,11 +38,6 @@ pub(super) fn clock_time(time: Timestamp) -> String {
     format!("{:02}:{:02}:{:02}.{fraction:06}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// A name whose control characters cannot drive a terminal.
-pub(super) fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,10 +62,5 @@ mod tests {
     #[test]
     fn time_of_day() {
         assert_eq!(clock_time(Timestamp(1_700_000_000_123_456_789)), "22:13:20.123456Z");
-    }
-
-    #[test]
-    fn names_cannot_drive_a_terminal() {
-        assert_eq!(printable("a\x1b[31mb"), "a\u{fffd}[31mb");
     }
 }

@@ -7,6 +7,7 @@ mod ip;
 mod transport;
 mod tunnel;
 
+use super::IpPlaces;
 use crate::capture::LinkLayer;
 
 /// Encapsulations that are followed, as in [`crate::packet::Decoder`].
@@ -62,6 +63,8 @@ pub(super) struct Headers {
     /// The first byte of the innermost payload. TCP options may reach beyond what was captured.
     pub(super) end: usize,
     pub(super) innermost: Innermost,
+    /// Where IP headers are; what an ICMP error quotes is no packet inside.
+    pub(super) ip: Option<IpPlaces>,
     /// The IPv6 header that a jumbo payload option of the kernel stands behind.
     pub(super) jumbo: Option<usize>,
 }
@@ -79,6 +82,7 @@ impl Headers {
             len: 0,
             end: 0,
             innermost: Innermost::Other,
+            ip: None,
             jumbo: None,
         };
         let mut walk = Walk { bytes, headers, tunnels: 0, is_whole: true, is_quoted: false };
@@ -163,6 +167,14 @@ impl<'a> Walk<'a> {
         if let Some(place) = self.headers.layers.get_mut(self.headers.len) {
             *place = layer;
             self.headers.len += 1;
+        }
+    }
+
+    /// Notes where an IP header is.
+    fn found_ip(&mut self, at: usize) {
+        if !self.is_quoted {
+            let outermost = self.headers.ip.map_or(at, |ip| ip.outermost);
+            self.headers.ip = Some(IpPlaces { outermost, innermost: at });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The fields that differ from segment to segment.
 
-use super::checksum::Sum;
 use super::headers::{Headers, Innermost, Layer};
+use crate::packet::checksum::Sum;
 
 const IPV4_TOTAL_LEN: usize = 2;
 const IPV4_ID: usize = 4;

@@ -40,6 +40,7 @@ impl Walk<'_> {
         let at = self.headers.end;
         self.skip(len)?;
         self.push(Layer::Ipv4 { at, end: at + len });
+        self.found_ip(at);
         let fragment = u16::from_be_bytes([header[6], header[7]]);
         let offset = fragment & IPV4_OFFSET;
         self.is_whole &= offset == 0 && fragment & IPV4_MORE_FRAGMENTS == 0;
@@ -51,6 +52,7 @@ impl Walk<'_> {
         let at = self.headers.end;
         self.skip(IPV6_HEADER)?;
         self.push(Layer::Ipv6 { at, destination: at + IPV6_DESTINATION });
+        self.found_ip(at);
         Some(Next::Protocol(header[IPV6_NEXT_HEADER]))
     }
 

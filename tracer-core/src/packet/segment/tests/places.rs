@@ -1,7 +1,7 @@
 //! Where the headers of packets end that are no TCP or UDP.
 
 use crate::capture::LinkLayer;
-use crate::packet::segment::header_len;
+use crate::packet::segment::{header_len, ip_places};
 
 const ETHERNET: [u8; 12] = [2; 12];
 const PAYLOAD: usize = 100;
@@ -89,4 +89,25 @@ fn everything() {
         assert_eq!(header_len(LinkLayer::Ethernet, bytes), bytes.len(), "{name}");
     }
     assert_eq!(header_len(LinkLayer::Other(113), &[0; 50]), 50);
+}
+
+#[test]
+fn ip_packets() {
+    let udp = |port: u16| [[0, 1], port.to_be_bytes(), [0, 200], [0, 0]].concat();
+    let inner_frame = frame(0x0800, &[&ipv4(6), &TCP]);
+    let vxlan = [&[8, 0, 0, 0, 0, 0, 1, 0], inner_frame.as_slice()].concat();
+    let cases = [
+        ("TCP", frame(0x0800, &[&ipv4(6), &TCP]), Some((14, 14))),
+        ("IPIP", frame(0x0800, &[&ipv4(4), &ipv4(6), &TCP]), Some((14, 34))),
+        ("6in4 in 802.1Q", frame(0x8100, &[&[0, 5, 8, 0], &ipv4(41), &ipv6(6), &TCP]), Some((18, 38))),
+        ("VXLAN", frame(0x0800, &[&ipv4(17), &udp(4789), &vxlan]), Some((14, 14 + 20 + 8 + 8 + 14))),
+        ("quoted", frame(0x0800, &[&ipv4(1), &icmp(3), &ipv4(17), &udp(53)]), Some((14, 14))),
+        ("ARP", frame(0x0806, &[&[0; 28]]), None),
+    ];
+    for (name, bytes, expected) in cases {
+        let places =
+            ip_places(LinkLayer::Ethernet, &bytes).map(|places| (places.outermost, places.innermost));
+        assert_eq!(places, expected, "{name}");
+    }
+    assert_eq!(ip_places(LinkLayer::Other(101), &ipv4(6)).map(|places| places.innermost), Some(0));
 }

@@ -3,12 +3,12 @@
 /// A sum in one's complement of 16-bit words, in the byte order of the machine until it is finished: the order does not
 /// matter to the sum (section 2, B).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum(u64);
+pub(crate) struct Sum(u64);
 
 impl Sum {
     /// Adds bytes that stand at an even place; an odd last one counts as if a zero came after it.
     #[must_use]
-    pub(super) fn add(self, bytes: &[u8]) -> Self {
+    pub(crate) fn add(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
         let mut last = [0; 4];
         last[..rest.len()].copy_from_slice(rest);
@@ -18,7 +18,7 @@ impl Sum {
     }
 
     /// The checksum, as it stands in a header.
-    pub(super) fn finish(self) -> [u8; 2] {
+    pub(crate) fn finish(self) -> [u8; 2] {
         let mut sum = self.0;
         while sum > 0xffff {
             sum = (sum & 0xffff) + (sum >> 16);
