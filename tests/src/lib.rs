@@ -5,6 +5,7 @@
 
 mod command;
 mod error;
+pub mod expressions;
 pub mod kflow;
 pub mod lab;
 pub mod namespace;
@@ -18,4 +19,4 @@ pub use error::LabError;
 pub use kflow::Kflow;
 pub use lab::{Lab, LabConfig, Overlay};
 pub use namespace::{Namespace, NamespaceError};
-pub use tcpdump::Tcpdump;
+pub use tcpdump::{Tcpdump, TcpdumpOptions};

@@ -42,7 +42,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// A new namespace in which only `lo` is, and is down.
-    pub(crate) fn create(name: String) -> Result<Self, NamespaceError> {
+    pub fn create(name: String) -> Result<Self, NamespaceError> {
         let path = Path::new(DIRECTORY).join(&name);
         let created = make_name(&path).and_then(|()| {
             let made = thread::scope(|scope| join(scope.spawn(|| bind_new(&path))));

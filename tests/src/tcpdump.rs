@@ -1,10 +1,12 @@
 //! tcpdump beside kflow, on the same interface at the same time.
 
 use std::{
-    io::{self, BufRead as _, BufReader},
+    fs,
+    io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,12 +19,17 @@ use thiserror::Error;
 use crate::{Lab, Namespace, NamespaceError};
 
 /// How long tcpdump may take to write what the kernel has handed it.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// The kernel's room for packets. In immediate mode it is cut into slots of the snap length.
-const BUFFER_KIB: &str = "8192";
+const BUFFER_KIB: u32 = 8192;
 /// What tcpdump takes for "no snap length".
 const WHOLE: u32 = 0;
+
+/// Words of expressions that libpcap asks packets of itself: a loop the kernel does not take. Of the first packet behind
+/// a filter libpcap cannot know whether it came before the filter, so it asks it again, by an interpreter that knows
+/// neither direction nor interface: that packet never matches.
+const IN_USER_SPACE: [&str; 3] = ["protochain", "bound", "ifindex"];
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -70,6 +77,33 @@ pub struct Tcpdump {
     stderr: BufReader<ChildStderr>,
     interface: String,
     path: PathBuf,
+    /// libpcap leaves out some that the kernel hands it and counts: of the two copies on loopback the one that is sent,
+    /// the other direction where one is asked for, and what [`IN_USER_SPACE`] is about.
+    is_choosy: bool,
+}
+
+/// What to capture, and to where.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpdumpOptions<'a> {
+    /// The interface.
+    pub interface: &'a str,
+    /// The filter expression; empty for every packet.
+    pub filter: &'a str,
+    /// Bytes of each packet; 0 for all.
+    pub snap_len: u32,
+    /// The kernel's room for packets, which is cut into slots of the snap length.
+    pub buffer_kib: u32,
+    /// Further flags.
+    pub flags: &'a [&'a str],
+    /// The file that it writes.
+    pub path: &'a Path,
+}
+
+impl<'a> TcpdumpOptions<'a> {
+    /// Whole packets, all of them.
+    pub fn new(interface: &'a str, path: &'a Path) -> Self {
+        Self { interface, filter: "", snap_len: WHOLE, buffer_kib: BUFFER_KIB, flags: &[], path }
+    }
 }
 
 impl Lab {
@@ -91,30 +125,39 @@ impl Lab {
     ) -> Result<Tcpdump, TcpdumpError> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.directory().join(format!("{number}-{}-{interface}.pcap", ns.name()));
-        Tcpdump::start(ns, interface, filter, snap_len, path)
+        Tcpdump::start(ns, &TcpdumpOptions { filter, snap_len, ..TcpdumpOptions::new(interface, &path) })
     }
 }
 
 impl Tcpdump {
-    fn start(
-        ns: &Namespace,
-        interface: &str,
-        filter: &str,
-        snap_len: u32,
-        path: PathBuf,
-    ) -> Result<Self, TcpdumpError> {
+    /// Starts tcpdump in `ns`; it is capturing when this returns.
+    pub fn start(ns: &Namespace, options: &TcpdumpOptions<'_>) -> Result<Self, TcpdumpError> {
+        let mut tcpdump = Self::spawn(ns, options)?;
+        tcpdump.wait_until_ready()?;
+        Ok(tcpdump)
+    }
+
+    /// Starts tcpdump in `ns`, and does not wait: see [`Tcpdump::wait_until_ready`].
+    pub fn spawn(ns: &Namespace, options: &TcpdumpOptions<'_>) -> Result<Self, TcpdumpError> {
         let mut command = Command::new("tcpdump");
         // It would otherwise give up root before it opens the file.
-        command.args(["-Z", "root", "-n", "-U", "--immediate-mode", "-B", BUFFER_KIB]);
-        command.arg("-s").arg(snap_len.to_string());
-        command.args(["-i", interface, "-w"]).arg(&path).args(filter.split_whitespace());
+        command.args(["-Z", "root", "-n", "-U", "--immediate-mode"]);
+        command.args(["-B", &options.buffer_kib.to_string(), "-s", &options.snap_len.to_string()]);
+        command.args(["-i", options.interface]).args(options.flags);
+        command.arg("-w").arg(options.path).args(["--", options.filter]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = ns.spawn(&mut command)?;
         let Some(stderr) = child.stderr.take() else { unreachable!("the pipe was asked for") };
-        let mut tcpdump =
-            Self { child, stderr: BufReader::new(stderr), interface: interface.to_owned(), path };
-        tcpdump.wait_for("listening on")?;
-        Ok(tcpdump)
+        let (interface, path) = (options.interface.to_owned(), options.path.to_owned());
+        let is_choosy = interface == "lo"
+            || options.flags.contains(&"-Q")
+            || IN_USER_SPACE.iter().any(|word| options.filter.contains(word));
+        Ok(Self { child, stderr: BufReader::new(stderr), interface, path, is_choosy })
+    }
+
+    /// Waits until it is capturing.
+    pub fn wait_until_ready(&mut self) -> Result<(), TcpdumpError> {
+        self.wait_for("listening on")
     }
 
     /// The file it writes.
@@ -123,35 +166,38 @@ impl Tcpdump {
     }
 
     /// Waits until every packet that the kernel has seen is in the file, ends tcpdump, and names the file.
+    ///
+    /// Not by SIGUSR1, which tells how many that are: where tcpdump waits for packets, its answer leaves an error number
+    /// behind that ends it.
     pub fn stop(mut self) -> Result<PathBuf, TcpdumpError> {
         let deadline = Instant::now() + DRAIN;
-        loop {
-            let counts = self.counts()?;
-            let missing = counts.received.saturating_sub(counts.captured);
-            if counts.dropped > 0 || (missing > 0 && Instant::now() > deadline) {
-                return Err(TcpdumpError::Lost {
-                    interface: self.interface.clone(),
-                    packets: missing.max(counts.dropped),
-                });
-            }
-            if missing == 0 {
-                break;
-            }
+        while !self.is_waiting()? && Instant::now() < deadline {
+            thread::yield_now();
         }
-        self.signal(Signal::SIGTERM)?;
+        self.signal(Signal::SIGINT)?;
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).map_err(|source| self.control("listen to", source))?;
         self.child.wait().map_err(|source| self.control("wait for", source))?;
-        Ok(self.path.clone())
+        let Some(counts) = Counts::parse(&said) else {
+            return Err(self.unexpected("packets captured", said));
+        };
+        let missing = if self.is_choosy { 0 } else { counts.received.saturating_sub(counts.captured) };
+        match missing.max(counts.dropped) {
+            0 => Ok(self.path.clone()),
+            packets => Err(TcpdumpError::Lost { interface: self.interface.clone(), packets }),
+        }
     }
 
-    /// tcpdump answers SIGUSR1 with its counts, on one line.
-    fn counts(&mut self) -> Result<Counts, TcpdumpError> {
-        self.signal(Signal::SIGUSR1)?;
-        let line = self.wait_for("dropped by kernel")?;
-        Counts::parse(&line).ok_or_else(|| self.unexpected("packets captured", line))
+    /// Whether it sleeps, which in immediate mode it does only when the kernel has no packet for it.
+    fn is_waiting(&self) -> Result<bool, TcpdumpError> {
+        let status = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let status = status.map_err(|source| self.control("look at", source))?;
+        // The state follows the name, which is in parentheses and may have some itself (proc_pid_stat(5)).
+        Ok(status.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S')))
     }
 
-    /// Reads what it says until the line that has `expected` in it.
-    fn wait_for(&mut self, expected: &'static str) -> Result<String, TcpdumpError> {
+    /// Reads what it says, to the line that has `expected` in it.
+    fn wait_for(&mut self, expected: &'static str) -> Result<(), TcpdumpError> {
         let mut said = String::new();
         loop {
             let begin = said.len();
@@ -161,7 +207,7 @@ impl Tcpdump {
                 return Err(self.unexpected(expected, said));
             }
             if said[begin..].contains(expected) {
-                return Ok(said.split_off(begin));
+                return Ok(());
             }
         }
     }
@@ -199,9 +245,18 @@ struct Counts {
 }
 
 impl Counts {
-    fn parse(line: &str) -> Option<Self> {
-        let mut numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
-        Some(Self { captured: numbers.next()?, received: numbers.next()?, dropped: numbers.next()? })
+    /// From its last words.
+    fn parse(said: &str) -> Option<Self> {
+        let count = |what: &str| {
+            let line = said.lines().find(|line| line.ends_with(what))?;
+            line.split(' ').next()?.parse().ok()
+        };
+        Some(Self {
+            // `1 packet captured`.
+            captured: count(" captured")?,
+            received: count(" received by filter")?,
+            dropped: count(" dropped by kernel")?,
+        })
     }
 }
 
@@ -210,10 +265,9 @@ mod tests {
     use super::Counts;
 
     #[test]
-    fn counts_are_read_from_one_line() {
-        let line =
-            "tcpdump: 10 packets captured, 12 packets received by filter, 2 packets dropped by kernel\n";
-        assert_eq!(Counts::parse(line), Some(Counts { captured: 10, received: 12, dropped: 2 }));
+    fn counts_are_read_from_the_last_words() {
+        let said = "\n1 packet captured\n12 packets received by filter\n2 packets dropped by kernel\n";
+        assert_eq!(Counts::parse(said), Some(Counts { captured: 1, received: 12, dropped: 2 }));
         assert_eq!(Counts::parse("tcpdump: listening on eth0\n"), None);
     }
 }

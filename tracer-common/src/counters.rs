@@ -85,16 +85,27 @@ pub struct Walk {
     pub destination: Address,
 }
 
-/// Value of the map of interfaces: how to read an interface's packets, and its counters.
+/// Slots after its own that an interface may be in, its own included, in the table of interfaces.
+pub const PROBES: u32 = 16;
+/// [`InterfaceState::ifindex`] of a slot that never held an interface: none behind it does either.
+pub const SLOT_FREE: u32 = 0;
+/// [`InterfaceState::ifindex`] of a slot whose interface is gone.
+pub const SLOT_LEFT: u32 = u32::MAX;
+
+/// The slot of an interface, or the `probe`-th after it, in a table of a power of two of slots.
+#[inline]
+pub const fn slot(ifindex: u32, probe: u32, slots: u32) -> u32 {
+    ifindex.wrapping_add(probe) & slots.wrapping_sub(1)
+}
+
+/// Value of the table of interfaces: how to read an interface's packets, and its counters.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct InterfaceState {
+    /// The interface in this slot, or [`SLOT_FREE`], or [`SLOT_LEFT`].
+    pub ifindex: u32,
     /// [`LINK_ETHERNET`] or [`LINK_NONE`].
     pub link: u32,
-    /// Zero.
-    pub padding: u32,
-    /// Scratch space.
-    pub walk: Walk,
     /// Indexed by [`crate::record::INGRESS`] and [`crate::record::EGRESS`].
     pub directions: [Counters; 2],
 }

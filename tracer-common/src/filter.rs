@@ -55,8 +55,6 @@ pub const BLOOM_BITS: usize = 1 << 16;
 pub const RULES: usize = 8;
 /// Greatest number of addresses.
 pub const MAX_ADDRESSES: u32 = 65_536;
-/// Greatest number of interfaces.
-pub const MAX_INTERFACES: u32 = 4096;
 
 /// Bit of [`FilterState::flags`]: every packet matches, the set is not looked at.
 pub const EVERYTHING: u32 = 1;

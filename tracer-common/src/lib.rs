@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod filter;
 mod layout;
+pub mod program;
 pub mod record;
 
 #[cfg(feature = "user")]

@@ -5,6 +5,11 @@ pub const INGRESS: u8 = 0;
 /// Direction of a record: the interface sends the packet.
 pub const EGRESS: u8 = 1;
 
+/// Kind of a record: a packet that matched.
+pub const MATCHED: u8 = 0;
+/// Kind of a record: the first bytes of a packet that did not match, one of a few that are kept to tell why.
+pub const SAMPLE: u8 = 1;
+
 /// Packets shorter than this are not recorded (but counted): no link-layer or IP header fits.
 pub const MIN_CAPTURE: u32 = 14;
 
@@ -39,8 +44,8 @@ pub struct RecordHeader {
     pub vlan_proto: u16,
     /// [`INGRESS`] or [`EGRESS`].
     pub direction: u8,
-    /// Zero.
-    pub padding: u8,
+    /// [`MATCHED`] or [`SAMPLE`].
+    pub kind: u8,
     /// Packets lost at this interface and direction, on this processor, since its record before this one.
     pub lost_before: u32,
 }
@@ -75,7 +80,7 @@ impl RecordHeader {
             vlan_tci: u16::from_ne_bytes(fields.take()?),
             vlan_proto: u16::from_ne_bytes(fields.take()?),
             direction: u8::from_ne_bytes(fields.take()?),
-            padding: u8::from_ne_bytes(fields.take()?),
+            kind: u8::from_ne_bytes(fields.take()?),
             lost_before: u32::from_ne_bytes(fields.take()?),
         };
         let data = fields.0.get(..header.captured_len as usize).ok_or(NotARecord)?;

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, bpf_skb_load_bytes};
-use tracer_common::record::{MIN_CAPTURE, RecordHeader, Slot};
+use tracer_common::record::{MATCHED, MIN_CAPTURE, MIN_SNAP, RecordHeader, SAMPLE, Slot};
 
 use crate::maps::{RECORDS, SNAP_LENGTH, WAKE_BYTES};
 
@@ -29,16 +29,18 @@ struct Part {
     len: u32,
     /// How many of them are copied.
     captured: u32,
+    /// [`MATCHED`] or [`SAMPLE`].
+    kind: u8,
 }
 
-/// Records one packet, which begins at `origin`, in the smallest class of reservations that holds it. With a small snap length the verifier
-/// sees that the greater classes cannot be reached, and removes them.
+/// Records one packet, which begins at `origin`, in the smallest class of reservations that holds it. With a small snap
+/// length the verifier sees that the greater classes cannot be reached, and removes them.
 #[inline(always)]
 pub(crate) fn emit(skb: *mut __sk_buff, origin: u32, direction: u8, lost_before: u64) -> Result<(), Lost> {
     // SAFETY: the context of a TC program is valid while it runs.
     let len = unsafe { (*skb).len }.wrapping_sub(origin);
     let captured = len.min(SNAP_LENGTH.load());
-    let part = Part { origin, len, captured };
+    let part = Part { origin, len, captured, kind: MATCHED };
     match captured {
         0..=128 => emit_in::<128>(skb, direction, part, lost_before),
         129..=256 => emit_in::<256>(skb, direction, part, lost_before),
@@ -50,6 +52,17 @@ pub(crate) fn emit(skb: *mut __sk_buff, origin: u32, direction: u8, lost_before:
         16_385..=66_048 => emit_in::<66_048>(skb, direction, part, lost_before),
         _ => emit_in::<262_144>(skb, direction, part, lost_before),
     }
+}
+
+/// Records the first bytes of a packet that did not match, if there is room.
+#[inline(always)]
+pub(crate) fn sample(skb: *mut __sk_buff, origin: u32, direction: u8) {
+    const SIZE: usize = 2 * MIN_SNAP as usize;
+    // SAFETY: the context of a TC program is valid while it runs.
+    let len = unsafe { (*skb).len }.wrapping_sub(origin);
+    let part = Part { origin, len, captured: len.min(SIZE as u32), kind: SAMPLE };
+    // One that finds no room is one sample less.
+    let _ = emit_in::<SIZE>(skb, direction, part, 0);
 }
 
 #[inline(always)]
@@ -93,7 +106,7 @@ fn header(skb: *mut __sk_buff, direction: u8, part: Part, lost_before: u64) -> R
         vlan_tci: low_16(skb.vlan_tci),
         vlan_proto,
         direction,
-        padding: 0,
+        kind: part.kind,
         lost_before: if lost_before < u64::from(u32::MAX) { lost_before as u32 } else { u32::MAX },
     }
 }

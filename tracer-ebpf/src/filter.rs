@@ -1,12 +1,15 @@
 //! Whether a packet has an address of the set.
 
+use core::arch::asm;
+
 use aya_ebpf::bindings::__sk_buff;
 use tracer_common::counters::Walk;
 use tracer_common::filter::{
     Address, EVERYTHING, FilterState, HAS_PORTS, INNERMOST_ONLY, PORT_MASK, PROTOCOL_SHIFT,
 };
 
-use crate::maps::ADDRESSES;
+use crate::glance::surely_misses;
+use crate::maps::{ADDRESSES, FILTER};
 use crate::parse::{
     self, Cursor, DCCP, ICMP, ICMPV6, Kind, SCTP, Step, TCP, UDP, UDP_LITE, below, is_tunnel, load,
 };
@@ -33,26 +36,33 @@ enum Progress {
     End,
 }
 
-/// Whether a packet, given its first header, matches:
+/// Whether a packet that begins at `origin` matches:
 ///
 /// 1. The set is everything.
 /// 2. An IP header (outer, inner or quoted) has an address of the set that counts at any layer.
 /// 3. The last IP header found has an address of the set that counts only there.
 #[inline(always)]
-pub(crate) fn matches(skb: *mut __sk_buff, first: Cursor, filter: &FilterState, walk: *mut Walk) -> bool {
+pub(crate) fn matches(skb: *mut __sk_buff, link: u32, origin: u32, walk: *mut Walk) -> bool {
+    let Some(filter) = FILTER.get_ptr(0) else { return false };
+    // SAFETY: an array map's value stays; user space changes it word by word.
+    let filter = unsafe { &*filter };
     if filter.flags & EVERYTHING != 0 {
         return true;
+    }
+    if surely_misses(skb, link, origin, filter) != 0 {
+        return false;
     }
     let walk = Cells(walk);
     walk.set_likely(0);
     walk.set_if_innermost(false);
-    walk.go(first);
+    walk.go(parse::start(link, origin));
     for _ in 0..MAX_HEADERS {
         match advance(skb, filter, walk) {
             Progress::Continue => {}
             Progress::Match => return true,
             Progress::End => break,
         }
+        turn();
     }
     if walk.likely() == 0 {
         return walk.if_innermost();
@@ -61,6 +71,46 @@ pub(crate) fn matches(skb: *mut __sk_buff, first: Cursor, filter: &FilterState, 
     let kind = walk.cursor().kind;
     let verdict = judge(skb, walk.0, 0, kind);
     verdict & MATCH != 0 || verdict & MATCH_IF_INNERMOST != 0 && !is_tunnel(kind)
+}
+
+/// Where the innermost IP packet of tunnels begins, plus one; 0 where there is none. What an ICMP error quotes is no
+/// packet inside.
+#[inline(always)]
+pub(crate) fn innermost(skb: *mut __sk_buff, first: Cursor, walk: *mut Walk) -> u32 {
+    let walk = Cells(walk);
+    walk.set_likely(0);
+    walk.go(first);
+    for _ in 0..MAX_HEADERS {
+        let at = walk.cursor();
+        match parse::step(skb, at) {
+            Step::Next(next) => walk.go(next),
+            Step::Ip(ip) => {
+                walk.set_likely(at.offset + 1);
+                walk.go(ip.next);
+                if ip.later_fragment {
+                    break;
+                }
+            }
+            Step::Transport => {
+                if matches!(at.kind, ICMP | ICMPV6) {
+                    break;
+                }
+                let Some(next) = below(skb, at) else { break };
+                walk.go(next);
+            }
+            Step::Fragment(_) | Step::End => break,
+        }
+        turn();
+    }
+    walk.likely()
+}
+
+/// Ends a turn of a loop with a jump: the verifier of Linux 5.10 and 6.1 takes a loop only where no other instruction
+/// leads back into it ("back-edge from insn", `check_cfg` in kernel/bpf/verifier.c).
+#[inline(always)]
+fn turn() {
+    // SAFETY: jumps to the next instruction.
+    unsafe { asm!("goto +0", options(nostack, preserves_flags)) };
 }
 
 #[inline(always)]

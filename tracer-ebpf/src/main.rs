@@ -15,14 +15,18 @@
 
 mod emit;
 mod filter;
+mod glance;
 mod maps;
 mod parse;
+mod program;
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::{debug, trace};
-use tracer_common::counters::Counters;
+use tracer_common::counters::{Counters, InterfaceState, LINK_ETHERNET, PROBES, SLOT_FREE, Walk, slot};
+use tracer_common::program::{BY_ADDRESS, BY_ETHERNET, BY_INNERMOST, BY_IP, NO_ETHERNET, NO_IP, SAMPLES};
 use tracer_common::record::{EGRESS, INGRESS};
 
 /// The hook's answer, always: go on as if there were no program. `TC_ACT_UNSPEC`, the same for clsact, is the
@@ -50,15 +54,11 @@ fn observe(ctx: &TcContext, direction: u8) {
     let skb = ctx.skb.skb;
     // SAFETY: the context of a TC program is valid while it runs.
     let ifindex = unsafe { (*skb).ifindex };
-    let Some(interface) = maps::INTERFACES.get_ptr_mut(ifindex) else { return };
-    let Some(filter) = maps::FILTER.get_ptr(0) else { return };
-    // SAFETY: the map's value of this processor; hooks of one processor do not interrupt each other. User space
-    // removes an interface only after it detached from it, and memory is freed after an RCU grace period.
-    let (link, counters, walk) = unsafe {
-        ((*interface).link, &mut (*interface).directions[direction as usize], &raw mut (*interface).walk)
-    };
-    // SAFETY: an array map's value stays; user space changes it word by word.
-    let filter = unsafe { &*filter };
+    let Some(interface) = interface(ifindex) else { return };
+    let Some(walk) = maps::WALK.get_ptr_mut(0) else { return };
+    // SAFETY: the map's values of this processor; hooks of one processor do not interrupt each other, and array maps
+    // keep their values.
+    let (link, counters) = unsafe { ((*interface).link, &mut (*interface).directions[direction as usize]) };
     counters.seen += 1;
     // By way of the map: the verifier then follows one unknown number, not one path for each way to it.
     // SAFETY: as above.
@@ -66,12 +66,51 @@ fn observe(ctx: &TcContext, direction: u8) {
         (&raw mut (*walk).offset).write_volatile(parse::origin(skb, link));
         (&raw const (*walk).offset).read_volatile()
     };
-    let matches = filter::matches(skb, parse::start(link, origin), filter, walk);
+    let matches = matches(skb, link, origin, direction, walk);
     trace!(ctx, "interface {}, packet of {} bytes, matches {}", ifindex, ctx.len(), u32::from(matches));
     if matches {
         record(ctx, origin, direction, counters);
     } else {
         counters.filtered += 1;
+        let is_power_of_two = counters.filtered & counters.filtered.wrapping_sub(1) == 0;
+        if maps::DEMANDS.load() & SAMPLES != 0 && is_power_of_two {
+            emit::sample(skb, origin, direction);
+        }
+    }
+}
+
+/// What is known of an interface; absent where it is not observed.
+#[inline(always)]
+fn interface(ifindex: u32) -> Option<*mut InterfaceState> {
+    for probe in 0..PROBES {
+        let state = maps::INTERFACES.get_ptr_mut(slot(ifindex, probe, maps::SLOTS.load()))?;
+        // SAFETY: an array map keeps its values. User space removes an interface only after it detached from it.
+        match unsafe { (*state).ifindex } {
+            found if found == ifindex => return Some(state),
+            SLOT_FREE => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a packet is what user space wants: by the set of addresses, and by the user's filter.
+#[inline(always)]
+fn matches(skb: *mut __sk_buff, link: u32, origin: u32, direction: u8, walk: *mut Walk) -> bool {
+    let direction = u64::from(direction);
+    let demands = maps::DEMANDS.load();
+    let is_ethernet = link == LINK_ETHERNET;
+    if demands & BY_ADDRESS != 0 && !filter::matches(skb, link, origin, walk) {
+        false
+    } else if demands & BY_INNERMOST != 0 {
+        let innermost = filter::innermost(skb, parse::start(link, origin), walk);
+        innermost != 0 && program::takes_ip(skb, u64::from(innermost - 1), direction)
+    } else if is_ethernet && demands & BY_ETHERNET != 0 {
+        program::takes_ethernet(skb, u64::from(origin), direction)
+    } else if !is_ethernet && demands & BY_IP != 0 {
+        program::takes_ip(skb, u64::from(origin), direction)
+    } else {
+        demands & if is_ethernet { NO_ETHERNET } else { NO_IP } == 0
     }
 }
 

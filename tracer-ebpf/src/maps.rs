@@ -3,14 +3,22 @@
 use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuHashMap, RingBuf};
-use tracer_common::counters::InterfaceState;
-use tracer_common::filter::{Address, AddressEntry, FilterState, MAX_ADDRESSES, MAX_INTERFACES};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use tracer_common::counters::{InterfaceState, Walk};
+use tracer_common::filter::{Address, AddressEntry, FilterState, MAX_ADDRESSES};
 
-/// Interface index to how its packets begin, and its counters.
+/// Interfaces being observed, each in the slot of its index or one of the next: how its packets begin, and its counters.
+/// An array, of which the kernel finds an element without a call. The size is set at load time.
 #[map]
-pub(crate) static INTERFACES: PerCpuHashMap<u32, InterfaceState> =
-    PerCpuHashMap::with_max_entries(MAX_INTERFACES, BPF_F_NO_PREALLOC);
+pub(crate) static INTERFACES: PerCpuArray<InterfaceState> = PerCpuArray::with_max_entries(256, 0);
+
+/// Number of slots of [`INTERFACES`], a power of two.
+#[unsafe(no_mangle)]
+pub(crate) static SLOTS: Global<u32> = Global::new(256);
+
+/// Where this processor is within its packet.
+#[map]
+pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 
 /// One value: flags and the Bloom filter over the keys of [`ADDRESSES`].
 #[map]
@@ -33,6 +41,11 @@ pub(crate) static SNAP_LENGTH: Global<u32> = Global::new(128);
 /// looks by itself in time.
 #[unsafe(no_mangle)]
 pub(crate) static WAKE_BYTES: Global<u64> = Global::new(1 << 17);
+
+/// What a packet is asked for: bits of `tracer_common::program`. A constant for the verifier, which leaves out the
+/// rest.
+#[unsafe(no_mangle)]
+pub(crate) static DEMANDS: Global<u32> = Global::new(0);
 
 /// A further UDP port that carries VXLAN; 0 where there is none.
 #[unsafe(no_mangle)]

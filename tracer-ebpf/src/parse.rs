@@ -242,11 +242,23 @@ fn udp(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
     let port = load_u16(skb, offset + 2)?;
     if port == GENEVE {
         geneve(skb, offset + 8)
-    } else if port == VXLAN || port == VXLAN_LINUX || (port != 0 && port == VXLAN_PORT.load()) {
+    } else if is_tunnel_port(port) {
         vxlan(skb, offset + 8)
     } else {
         None
     }
+}
+
+/// Whether what goes to this UDP port may carry packets.
+#[inline(always)]
+pub(crate) fn is_tunnel_port(port: u16) -> bool {
+    matches!(port, GENEVE | VXLAN | VXLAN_LINUX) || (port != 0 && port == VXLAN_PORT.load())
+}
+
+/// An IP protocol number as a kind of header.
+#[inline(always)]
+pub(crate) const fn protocol(number: u8) -> Kind {
+    PROTOCOL + number as Kind
 }
 
 /// VXLAN (RFC 7348): the flag that says "this has a network identifier" is what tells it from other payload.

@@ -1,33 +1,73 @@
-//! `kflow capture`: packets of the chosen interfaces of one network namespace, as pcapng.
+//! `kflow capture`: packets of the chosen interfaces of one network namespace, printed or as pcapng.
 
 mod end;
+mod expression;
 mod frame;
-mod output;
+pub mod interfaces_list;
+mod lines;
+mod nearly;
+mod offline;
+mod pipeline;
 mod points;
+mod progress;
 mod selection;
 mod session;
 mod sink;
 mod wait;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-pub use end::{CaptureFailure, End, Summary};
+pub use end::{CaptureFailure, End, Failure, Summary};
+pub use expression::{Expression, FilterError};
+pub use offline::{OfflineError, OfflinePlan, OfflineSummary, run as run_offline};
 pub use selection::{Selection, SelectionError};
 use session::Session;
-use tracer_core::units::SnapLength;
+use tracer_core::output::line::LineOptions;
+use tracer_core::units::{Direction, SnapLength};
 
 use crate::kernel::attach::AttachMode;
 use crate::kernel::filter::AddressSet;
 use crate::kernel::netns::NetnsRef;
+use crate::sink::{Format, Target};
 
-/// Where the capture goes.
+/// What becomes of the packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Destination {
-    /// Standard output, which must be no terminal.
-    Stdout,
-    /// A file, replaced if it is there.
-    File(PathBuf),
+pub enum Product {
+    /// A line for each on standard output.
+    Lines(LineOptions),
+    /// A capture.
+    Capture(Target, Format),
+}
+
+/// How much of a packet is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Keep {
+    /// So many bytes.
+    Bytes(SnapLength),
+    /// Up to the innermost header of layer 4.
+    Headers,
+}
+
+impl Keep {
+    /// Bytes that are enough for it: with three IPv6 layers, all their options and tunnels, headers rarely take more.
+    pub const fn snap(self) -> SnapLength {
+        const HEADERS: SnapLength = SnapLength(512);
+        match self {
+            Self::Bytes(snap) => snap,
+            Self::Headers => HEADERS,
+        }
+    }
+}
+
+/// What is done to packets between the kernel, or a file, and the output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shape {
+    /// How much of each is kept.
+    pub keep: Keep,
+    /// Whether super-packets become the segments that go over the wire.
+    pub segment: bool,
+    /// Whether packets of interfaces without link layer stay as they are, instead of getting an Ethernet header.
+    pub true_link_types: bool,
 }
 
 /// When the capture ends, besides a signal and a closed output.
@@ -37,8 +77,21 @@ pub struct Limits {
     pub duration: Option<Duration>,
     /// After this many packets.
     pub packets: Option<u64>,
+    /// After this many bytes, over all files.
+    pub bytes: Option<u64>,
     /// When standard input ends: how a parent process makes sure that nothing outlives it.
     pub stdin: bool,
+}
+
+/// How much is told on standard error.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// What is captured on, and a summary.
+    Normal,
+    /// The summary of each interface as well.
+    Verbose,
 }
 
 /// What to capture, and how.
@@ -52,14 +105,22 @@ pub struct Plan {
     pub node: String,
     /// The pod that the namespace belongs to; absent for the node's own.
     pub pod: Option<String>,
-    /// Which packets.
+    /// Which packets, by their addresses.
     pub addresses: AddressSet,
-    /// Bytes kept of each.
-    pub snap: SnapLength,
+    /// Which packets, by a filter expression.
+    pub expression: Option<Expression>,
+    /// Which packets, by their direction at the interface; absent for both.
+    pub direction: Option<Direction>,
+    /// What is done to them.
+    pub shape: Shape,
+    /// What becomes of them.
+    pub product: Product,
+    /// Whether each packet is handed on as it comes.
+    pub packet_buffered: bool,
+    /// The user to become before the first file is opened.
+    pub user: Option<String>,
     /// Size of the ring buffer in KiB.
     pub ring_kib: u32,
-    /// Where to.
-    pub destination: Destination,
     /// Until when.
     pub limits: Limits,
     /// A further UDP port that carries VXLAN.
@@ -68,8 +129,8 @@ pub struct Plan {
     pub attach: AttachMode,
     /// Whether the programs log what they do.
     pub debug: bool,
-    /// Whether nothing but errors goes to standard error.
-    pub quiet: bool,
+    /// What is told on standard error.
+    pub verbosity: Verbosity,
 }
 
 /// Captures until an end comes, on the calling thread, which must be the only one of the process.

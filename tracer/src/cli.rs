@@ -1,6 +1,7 @@
 //! The command line: flags as typed become a plan that cannot be wrong.
 
 pub mod capture;
+pub mod doctor;
 pub mod trace;
 
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Exit, ExitStatus, chain};
+use crate::kernel::watchdog;
 
 /// Follow packets through a Kubernetes network.
 #[derive(Debug, Parser)]
@@ -19,15 +21,30 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Capture(capture::Arguments),
-    Trace(trace::TraceArgs),
+    Capture(Box<capture::Arguments>),
+    Doctor(doctor::DoctorArgs),
+    Trace(Box<trace::TraceArgs>),
+    /// Take away filters of processes that are gone when standard input ends.
+    #[command(name = watchdog::COMMAND, hide = true)]
+    SweepWhenClosed {
+        /// Name of the filters.
+        name: String,
+    },
 }
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
-    let exit = match Arguments::parse().command {
-        Command::Capture(arguments) => report(capture::run(arguments)),
-        Command::Trace(arguments) => report(crate::trace::run(arguments)),
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let is_capture = std::env::args_os().nth(1).is_some_and(|command| command == "capture");
+        if is_capture { capture::habits::advise(error) } else { error }.exit()
+    });
+    let exit = match arguments.command {
+        Command::Capture(arguments) => report(capture::run(*arguments)),
+        Command::Doctor(arguments) => report(doctor::run(&arguments)),
+        Command::SweepWhenClosed { name } => {
+            report(watchdog::sweep_when_closed(&name).map(|_| Exit::Complete))
+        }
+        Command::Trace(arguments) => report(crate::trace::run(*arguments)),
     };
     exit.into()
 }

@@ -2,6 +2,10 @@
 
 pub mod capture;
 pub mod cli;
+pub mod doctor;
 pub mod error;
+mod interrupt;
 pub mod kernel;
+pub mod libpcap;
+pub mod sink;
 pub mod trace;

@@ -23,7 +23,7 @@ use crate::cli::trace::TraceArgs;
 use crate::error::{Exit, ExitStatus};
 pub use offline::OfflineError;
 use output::{Output, OutputError};
-pub use plan::{Place, PlanError, TracePlan};
+pub use plan::{Place, PlanError, StateFileError, TracePlan, read_state};
 use stream::{End, Message, Stream, StreamError};
 
 /// Batches that may wait for the trace; beyond, the pipes fill and the captures count what they lose.

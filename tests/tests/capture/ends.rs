@@ -39,7 +39,7 @@ fn every_end_is_in_good_order() {
 #[test]
 fn closed_output_is_an_end_like_any_other() {
     let pair = Pair::new();
-    let mut child = command(&near(&[]))
+    let mut child = command(&near(&["-w", "-"]))
         .arg("--netns")
         .arg(pair.near_path())
         .stdout(Stdio::piped())
@@ -57,7 +57,7 @@ fn closed_output_is_an_end_like_any_other() {
 #[test]
 fn reader_that_stopped_reading_cannot_hold_the_capture() {
     let pair = Pair::new();
-    let mut child = command(&near(&["-s", "0"]))
+    let mut child = command(&near(&["-s", "0", "-w", "-"]))
         .arg("--netns")
         .arg(pair.near_path())
         .stdout(Stdio::piped())

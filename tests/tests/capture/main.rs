@@ -6,6 +6,7 @@ mod attachments;
 mod bytes;
 mod counts;
 mod ends;
+mod expressions;
 mod pair;
 mod process;
 mod second_pair_of_eyes;

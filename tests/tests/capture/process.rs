@@ -78,6 +78,10 @@ impl Capture {
         Self { child, said, reader: Some(reader), heard: Vec::new() }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

@@ -17,15 +17,33 @@ const NEXT: u32 = u32::MAX;
 
 pub(crate) const VXLAN_PORT: u16 = 9999;
 
+/// Everything is recorded.
+pub(crate) fn settings(snap: u32, ring_kib: u32) -> Settings {
+    let snap = SnapLength(snap);
+    Settings {
+        snap,
+        ring: RingSize::at_least(ring_kib, snap),
+        interfaces: 1,
+        vxlan_port: Some(VXLAN_PORT),
+        by_address: false,
+        filter: None,
+        samples: false,
+        wake_each: false,
+        debug: false,
+    }
+}
+
 /// Loaded programs.
 pub(crate) struct Kernel(Loaded);
 
 impl Kernel {
+    /// With a set of addresses.
     pub(crate) fn load(snap: u32, ring_kib: u32) -> Self {
-        let snap = SnapLength(snap);
-        let ring = RingSize::at_least(ring_kib, snap);
-        let settings = Settings { snap, ring, vxlan_port: Some(VXLAN_PORT), debug: false };
-        let mut kernel = Self(object::load(&settings).unwrap());
+        Self::with(&Settings { by_address: true, ..settings(snap, ring_kib) })
+    }
+
+    pub(crate) fn with(settings: &Settings) -> Self {
+        let mut kernel = Self(object::load(settings).unwrap());
         kernel.start(LinkType::Ethernet);
         kernel
     }

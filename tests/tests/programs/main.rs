@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod filters;
 mod kernel;
+mod loops;
 mod packet;
 mod scene;
 

@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use aya::maps::MapError;
 use thiserror::Error;
-use tracer_core::capture::{CaptureError, Statistics};
+use tracer_core::capture::Statistics;
 
+use super::expression::FilterError;
 use super::selection::SelectionError;
-use crate::error::{Exit, ExitStatus};
+use crate::error::{Exit, ExitStatus, chain};
 use crate::kernel::attach::AttachError;
+use crate::kernel::counters::InterfaceTableError;
 use crate::kernel::netlink::NetlinkError;
 use crate::kernel::netns::NetnsError;
 use crate::kernel::object::ObjectError;
 use crate::kernel::probe::ProbeError;
+use crate::sink::{PrivilegeError, SinkError};
 
 /// Why a capture ended in good order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +31,10 @@ pub enum End {
     Duration,
     /// Enough packets.
     Packets,
+    /// Enough files or bytes.
+    Size,
+    /// The output took no more: the disk is full.
+    OutputFailed,
 }
 
 /// What a capture did.
@@ -36,20 +42,56 @@ pub enum End {
 pub struct Summary {
     /// Why it ended.
     pub end: End,
-    /// Over all interfaces.
-    pub total: Statistics,
+    /// Of each interface and name of it.
+    pub statistics: Vec<(String, Statistics)>,
     /// Names of the interfaces that were observed at any time.
     pub interfaces: Vec<String>,
     /// Names of interfaces that a pattern chose and that cannot be observed.
     pub unobserved: Vec<String>,
+    /// What nearly matched, where nothing did.
+    pub nearly: String,
+    /// Why the output is not whole.
+    pub failure: Option<Failure>,
+    /// Whether to tell of each interface.
+    pub is_verbose: bool,
+}
+
+/// An output that took no more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// Why.
+    pub reason: String,
+    /// What it exits with.
+    pub exit: Exit,
+    /// Packets that the output has.
+    pub in_output: u64,
+}
+
+impl Failure {
+    pub(super) fn new(error: &SinkError, in_output: u64) -> Self {
+        Self { reason: chain(error), exit: error.exit_midway(), in_output }
+    }
 }
 
 impl Summary {
+    /// Over all interfaces.
+    pub fn total(&self) -> Statistics {
+        self.statistics.iter().fold(Statistics::default(), |sum, (_, one)| Statistics {
+            seen: sum.seen + one.seen,
+            matched: sum.matched + one.matched,
+            lost: sum.lost + one.lost,
+            written: sum.written + one.written,
+        })
+    }
+
     /// The exit code: a closed output is in order, lost packets or none at all are not complete.
     pub fn exit(&self) -> Exit {
+        let total = self.total();
         if self.end == End::OutputClosed {
             Exit::Complete
-        } else if self.total.lost > 0 || self.total.written == 0 || !self.unobserved.is_empty() {
+        } else if let Some(failure) = &self.failure {
+            failure.exit
+        } else if total.lost > 0 || total.written == 0 || !self.unobserved.is_empty() {
             Exit::Incomplete
         } else {
             Exit::Complete
@@ -59,41 +101,53 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = &self.total;
-        writeln!(f, "{} packets captured", total.written)?;
-        writeln!(f, "{} packets received by filter", total.matched)?;
-        write!(f, "{} packets dropped by kernel", total.lost)?;
+        let total = self.total();
+        let mut captured = total.written;
+        if let Some(failure) = &self.failure {
+            writeln!(f, "kflow: {}", failure.reason)?;
+            captured = captured.min(failure.in_output);
+        }
+        writeln!(f, "{} captured", packets(captured))?;
+        writeln!(f, "{} received by filter", packets(total.matched))?;
+        write!(f, "{} dropped by kernel", packets(total.lost))?;
+        if captured < total.written {
+            write!(f, "\n{} taken from the kernel and not in the output", packets(total.written - captured))?;
+        }
+        if self.is_verbose {
+            for (name, one) in &self.statistics {
+                let Statistics { seen, matched, lost, written } = one;
+                write!(
+                    f,
+                    "\n  {name}: {written} captured, {matched} received by filter, {lost} dropped, {seen} passed"
+                )?;
+            }
+        }
         if !self.unobserved.is_empty() {
             write!(f, "\nnot captured on {}", self.unobserved.join(", "))?;
         }
         if total.matched > 0 {
             return Ok(());
         }
-        let names =
-            if self.interfaces.is_empty() { "no interface".to_owned() } else { self.interfaces.join(", ") };
+        if self.interfaces.is_empty() {
+            return f.write_str("\nthere was no interface to capture on");
+        }
+        let names = self.interfaces.join(", ");
         match total.seen {
             0 => write!(f, "\nno packet at all passed {names}"),
-            seen => write!(f, "\n{seen} packets passed {names}, and none of them matched the filter"),
-        }
+            seen => write!(f, "\n{} passed {names}, and none of them matched the filter", packets(seen)),
+        }?;
+        f.write_str(&self.nearly)
     }
+}
+
+/// As tcpdump counts them: `1 packet`, `2 packets`.
+fn packets(count: u64) -> String {
+    format!("{count} packet{}", if count == 1 { "" } else { "s" })
 }
 
 /// Why a capture failed.
 #[derive(Debug, Error)]
 pub enum CaptureFailure {
-    /// Binary data and a terminal do not go together.
-    #[error(
-        "refusing to write packets to a terminal: use `-w FILE`, or pipe the output into another program"
-    )]
-    Terminal,
-    /// The output file cannot be made.
-    #[error("cannot create {}", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The environment lacks something.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -126,6 +180,14 @@ pub enum CaptureFailure {
         /// Why.
         source: MapError,
     },
+    /// The interface cannot be made known to the programs.
+    #[error("cannot observe the interface {name}")]
+    Table {
+        /// The interface.
+        name: String,
+        /// Why.
+        source: InterfaceTableError,
+    },
     /// The system refused an ordinary call.
     #[error("cannot {operation}")]
     System {
@@ -134,9 +196,15 @@ pub enum CaptureFailure {
         /// Why.
         source: io::Error,
     },
+    /// The expression cannot be used.
+    #[error(transparent)]
+    Expression(#[from] FilterError),
+    /// Another user cannot be become.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The capture cannot be written.
     #[error(transparent)]
-    Write(#[from] CaptureError),
+    Sink(#[from] SinkError),
 }
 
 impl CaptureFailure {
@@ -148,7 +216,8 @@ impl CaptureFailure {
 impl ExitStatus for CaptureFailure {
     fn exit(&self) -> Exit {
         match self {
-            Self::Terminal => Exit::Usage,
+            Self::Sink(error) => error.exit(),
+            Self::Expression(error) => error.exit(),
             Self::Probe(error) => error.exit(),
             Self::Netns(error) => error.exit(),
             Self::Object(error) => error.exit(),
@@ -162,40 +231,63 @@ impl ExitStatus for CaptureFailure {
 mod tests {
     use super::*;
 
-    fn summary(end: End, total: Statistics) -> Summary {
-        Summary { end, total, interfaces: vec!["eth0".to_owned(), "tunl0".to_owned()], unobserved: vec![] }
+    const FULL: Statistics = Statistics { seen: 9, matched: 5, lost: 0, written: 5 };
+
+    fn summary(end: End, eth0: Statistics) -> Summary {
+        Summary {
+            end,
+            statistics: vec![("eth0".to_owned(), eth0), ("tunl0".to_owned(), Statistics::default())],
+            interfaces: vec!["eth0".to_owned(), "tunl0".to_owned()],
+            unobserved: vec![],
+            nearly: String::new(),
+            failure: None,
+            is_verbose: false,
+        }
     }
 
     #[test]
     fn ends_as_tcpdump_does() {
         let total = Statistics { seen: 9, matched: 5, lost: 1, written: 4 };
+        let lines = "4 packets captured\n5 packets received by filter\n1 packet dropped by kernel";
+        assert_eq!(summary(End::Signal, total).to_string(), lines);
+        let verbose = Summary { is_verbose: true, ..summary(End::Signal, total) };
         assert_eq!(
-            summary(End::Signal, total).to_string(),
-            "4 packets captured\n5 packets received by filter\n1 packets dropped by kernel"
+            verbose.to_string(),
+            format!(
+                "{lines}\n  eth0: 4 captured, 5 received by filter, 1 dropped, 9 passed\n  \
+                 tunl0: 0 captured, 0 received by filter, 0 dropped, 0 passed"
+            )
         );
     }
 
     #[test]
     fn silence_comes_with_what_was_seen() {
         let none = summary(End::Signal, Statistics { seen: 9, ..Statistics::default() });
-        assert!(
-            none.to_string().ends_with("\n9 packets passed eth0, tunl0, and none of them matched the filter")
-        );
+        let none = Summary { nearly: "\nof 4 looked at".to_owned(), ..none };
+        assert!(none.to_string().ends_with(
+            "\n9 packets passed eth0, tunl0, and none of them matched the filter\nof 4 looked at"
+        ));
         let nothing = summary(End::Signal, Statistics::default());
         assert!(nothing.to_string().ends_with("\nno packet at all passed eth0, tunl0"));
     }
 
     #[test]
     fn exit_codes() {
-        let full = Statistics { seen: 9, matched: 5, lost: 0, written: 5 };
         let table = [
-            (End::Signal, full, Exit::Complete),
-            (End::Duration, Statistics { lost: 1, ..full }, Exit::Incomplete),
+            (End::Signal, FULL, Exit::Complete),
+            (End::Size, FULL, Exit::Complete),
+            (End::Duration, Statistics { lost: 1, ..FULL }, Exit::Incomplete),
             (End::Stdin, Statistics::default(), Exit::Incomplete),
             (End::OutputClosed, Statistics::default(), Exit::Complete),
         ];
         for (end, total, exit) in table {
             assert_eq!(summary(end, total).exit(), exit, "{end:?}");
         }
+        let failure = Failure { reason: "disk full".to_owned(), exit: Exit::Incomplete, in_output: 3 };
+        let partial = Summary { failure: Some(failure), ..summary(End::OutputFailed, FULL) };
+        assert_eq!(partial.exit(), Exit::Incomplete);
+        let text = partial.to_string();
+        assert!(text.starts_with("kflow: disk full\n3 packets captured\n"), "{text}");
+        assert!(text.ends_with("\n2 packets taken from the kernel and not in the output"), "{text}");
     }
 }

@@ -15,9 +15,17 @@ const VLAN_TAG_LEN: usize = 4;
 
 /// Bytes of frames that had to be put together; kept from packet to packet.
 #[derive(Debug, Default)]
-pub(super) struct Assembly(Vec<u8>);
+pub(super) struct Assembly {
+    buffer: Vec<u8>,
+    /// Whether packets without link layer stay as they are.
+    true_link_types: bool,
+}
 
 impl Assembly {
+    pub(super) fn new(true_link_types: bool) -> Self {
+        Self { buffer: Vec::new(), true_link_types }
+    }
+
     /// The frame of a record.
     pub(super) fn frame<'a>(
         &'a mut self,
@@ -44,9 +52,10 @@ impl Assembly {
     /// The frame's bytes, and how many were added: a synthetic Ethernet header where there is no link layer, the
     /// VLAN tag that the kernel keeps beside the packet.
     fn bytes<'a>(&'a mut self, header: &RecordHeader, data: &'a [u8], link: LinkType) -> (&'a [u8], u32) {
-        let buffer = &mut self.0;
+        let buffer = &mut self.buffer;
         buffer.clear();
         let (addresses, rest) = match link {
+            LinkType::Ip if self.true_link_types => return (data, 0),
             LinkType::Ip => {
                 buffer.extend([0; ADDRESSES_LEN]);
                 (&[][..], data)
@@ -111,6 +120,14 @@ mod tests {
         assert_eq!(frame(six, &[0x60], LinkType::Ip).0[12..], [0x86, 0xdd, 0x60]);
         let mpls = RecordHeader { protocol: 0x8847, ..header };
         assert_eq!(frame(mpls, &[0x45], LinkType::Ip).0[12..], [0x88, 0x47, 0x45]);
+    }
+
+    #[test]
+    fn packets_without_link_layer_stay_as_they_are_where_that_is_asked_for() {
+        let header = RecordHeader { original_len: 84, protocol: 0x0800, ..RecordHeader::default() };
+        let mut assembly = Assembly::new(true);
+        let frame = assembly.frame(&header, &[0x45, 1, 2], LinkType::Ip, InterfaceId(0), Timestamp(0));
+        assert_eq!((frame.data.as_ref(), frame.original_len), (&[0x45, 1, 2][..], 84));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Point {
 pub(super) struct Points {
     current: BTreeMap<IfIndex, Point>,
     names: Vec<String>,
-    finished: Statistics,
+    finished: Vec<(String, Statistics)>,
 }
 
 impl Points {
@@ -117,16 +117,19 @@ impl Points {
         self.current.values_mut()
     }
 
-    /// Adds the final statistics of an interface's name to the total.
-    pub(super) fn finish(&mut self, statistics: &Statistics) {
-        self.finished.seen += statistics.seen;
-        self.finished.matched += statistics.matched;
-        self.finished.lost += statistics.lost;
-        self.finished.written += statistics.written;
+    /// Keeps the final statistics of an interface's name.
+    pub(super) fn finish(&mut self, name: &str, statistics: &Statistics) {
+        self.finished.push((name.to_owned(), *statistics));
     }
 
-    /// The total of all finished interfaces, and every name there was.
-    pub(super) fn into_total(self) -> (Statistics, Vec<String>) {
+    /// Packets lost so far, as far as it was told.
+    pub(super) fn lost(&self) -> u64 {
+        let finished: u64 = self.finished.iter().map(|(_, statistics)| statistics.lost).sum();
+        finished + self.current.values().map(|point| point.told_lost).sum::<u64>()
+    }
+
+    /// The statistics of every name in the order of their ends, and every name there was.
+    pub(super) fn into_total(self) -> (Vec<(String, Statistics)>, Vec<String>) {
         (self.finished, self.names)
     }
 }

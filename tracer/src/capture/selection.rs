@@ -83,6 +83,11 @@ impl Selection {
         }
     }
 
+    /// Whether it can only ever be one interface.
+    pub fn is_one_name(&self) -> bool {
+        matches!(&self.patterns[..], [pattern] if pattern.glob.is_none())
+    }
+
     /// Whether an interface was chosen by its very name.
     pub fn names(&self, link: &Link) -> bool {
         self.patterns.iter().any(|pattern| pattern.glob.is_none() && pattern.text == link.name)

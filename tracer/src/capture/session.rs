@@ -1,27 +1,31 @@
 //! One capture from its start to its end.
 
+mod follow;
+
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use aya_log::EbpfLogger;
 use tracer_common::counters::Counters;
-use tracer_core::capture::{CaptureError, Statistics};
+use tracer_common::record::SAMPLE;
 
-use super::end::{CaptureFailure, End, Summary};
-use super::output::{self, Output};
-use super::points::{Point, Points};
+use super::end::{CaptureFailure, End, Failure, Summary};
+use super::expression::Expression;
+use super::nearly::Samples;
+use super::points::Points;
+use super::progress::{Numbers, Progress};
 use super::selection::Selection;
 use super::sink::Sink;
 use super::wait::{Ready, TURN, Waiter};
-use super::{Limits, Plan};
-use crate::error::chain;
-use crate::kernel::attach::{AttachError, Attacher};
+use super::{Limits, Plan, Product, Verbosity};
+use crate::kernel::attach::Attacher;
 use crate::kernel::counters::InterfaceTable;
 use crate::kernel::filter::Filter;
-use crate::kernel::interfaces::{self, Changes, IfIndex, Link, LinkEvent, Watch};
+use crate::kernel::interfaces::{self, IfIndex, Watch};
 use crate::kernel::object::{self, Loaded, Programs, RingSize, Settings, StderrLog};
 use crate::kernel::probe;
 use crate::kernel::ring::Ring;
+use crate::sink::{self, SinkError};
 
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 16_384;
@@ -34,7 +38,8 @@ const SETTLE_ROUNDS: usize = 10_000;
 pub(super) struct Session {
     selection: Selection,
     limits: Limits,
-    quiet: bool,
+    verbosity: Verbosity,
+    expression: Option<Expression>,
     programs: Programs,
     attacher: Attacher,
     table: InterfaceTable,
@@ -46,6 +51,9 @@ pub(super) struct Session {
     waiter: Waiter,
     points: Points,
     sink: Sink,
+    /// Packets that did not match.
+    samples: Samples,
+    progress: Progress,
     deadline: Option<Instant>,
     next_telling: Instant,
     /// The ring had more than one batch.
@@ -57,7 +65,9 @@ pub(super) struct Session {
 impl Session {
     /// Attaches to everything chosen and writes the blocks that tell the reader so.
     pub(super) fn start(plan: Plan) -> Result<Self, CaptureFailure> {
-        output::check(&plan.destination)?;
+        if let Product::Capture(target, _) = &plan.product {
+            sink::check(target)?;
+        }
         object::is_embedded()?;
         probe::capabilities(plan.netns.is_some())?;
         let mut waiter = Waiter::new()?;
@@ -70,20 +80,39 @@ impl Session {
         let watch = Watch::new().map_err(CaptureFailure::Interfaces)?;
         let links = interfaces::list().map_err(CaptureFailure::Interfaces)?;
         plan.selection.check(&links)?;
-        let (attacher, stale) = Attacher::new(plan.attach).map_err(CaptureFailure::Sweep)?;
-        if stale > 0 && !plan.quiet {
+        let chosen: Vec<_> = links.iter().filter(|link| plan.selection.contains(link)).collect();
+        let warning = plan.expression.as_ref().map(|expression| expression.check(&chosen)).transpose()?;
+        if let Some(warning) = warning.flatten()
+            && plan.verbosity > Verbosity::Quiet
+        {
+            eprintln!("kflow: {warning}");
+        }
+        let (mut attacher, stale) =
+            Attacher::new(plan.attach, plan.direction, chosen.len()).map_err(CaptureFailure::Sweep)?;
+        if stale > 0 && plan.verbosity > Verbosity::Quiet {
             eprintln!("kflow: removed {stale} filters that a dead kflow had left behind");
         }
-        let loaded = load(&plan)?;
-        let output = Output::open(&plan.destination, waiter.signals())?;
+        let loaded = load(&plan, links.len())?;
+        if let Some(user) = &plan.user {
+            attacher.prepare()?;
+            sink::drop_privileges(user)?;
+        }
+        let sink = Sink::new(&plan, waiter.signals())?;
         waiter.add_ring(loaded.ring.as_fd())?;
         waiter.add_links(watch.as_fd())?;
-        waiter.add_output(output.get_ref().as_fd())?;
+        if let Some(output) = sink.pipeline().stream() {
+            waiter.add_output(output)?;
+        }
+        let is_progress_wanted =
+            plan.verbosity > Verbosity::Quiet && matches!(plan.product, Product::Capture(..));
         let mut session = Self {
-            sink: Sink::new(output, &plan)?,
+            sink,
+            samples: Samples::default(),
+            progress: Progress::on_stderr(is_progress_wanted, plan.limits, Instant::now()),
             selection: plan.selection,
             limits: plan.limits,
-            quiet: plan.quiet,
+            verbosity: plan.verbosity,
+            expression: plan.expression,
             programs: loaded.programs,
             attacher,
             table: loaded.interfaces,
@@ -110,10 +139,25 @@ impl Session {
                 break end;
             }
         };
+        self.progress.clear();
         self.finish()?;
-        let end = if self.sink.is_closed() { End::OutputClosed } else { end };
-        let (total, interfaces) = self.points.into_total();
-        Ok(Summary { end, total, interfaces, unobserved: self.unobserved })
+        let (in_output, failure) = self.sink.finish();
+        let end = match &failure {
+            None => end,
+            Some(error) if error.is_closed() => End::OutputClosed,
+            Some(_) => End::OutputFailed,
+        };
+        let (statistics, interfaces) = self.points.into_total();
+        let has_matched = statistics.iter().any(|(_, one)| one.matched > 0);
+        Ok(Summary {
+            end,
+            statistics,
+            interfaces,
+            unobserved: self.unobserved,
+            nearly: if has_matched { String::new() } else { self.samples.tell(self.expression.as_ref()) },
+            failure: failure.filter(|error| !error.is_closed()).map(|error| Failure::new(&error, in_output)),
+            is_verbose: self.verbosity == Verbosity::Verbose,
+        })
     }
 
     /// One round: wait, take records, follow the interfaces, tell of losses, hand over what was written.
@@ -125,6 +169,7 @@ impl Session {
         }
         self.tell()?;
         self.sink.flush()?;
+        self.show_progress();
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -138,15 +183,27 @@ impl Session {
         self.deadline.map_or(TURN, |deadline| TURN.min(deadline.saturating_duration_since(Instant::now())))
     }
 
+    fn show_progress(&mut self) {
+        if self.progress.is_shown() {
+            let (packets, bytes) = (self.sink.packets(), self.sink.pipeline().bytes());
+            let numbers = Numbers { packets, bytes, lost: self.points.lost() };
+            self.progress.update(Instant::now(), &numbers);
+        }
+    }
+
     fn end(&self, ready: Ready) -> Option<End> {
-        if self.sink.is_closed() || ready.output_closed {
+        if let Some(error) = self.sink.failed() {
+            Some(if error.is_closed() { End::OutputClosed } else { End::OutputFailed })
+        } else if ready.output_closed {
             Some(End::OutputClosed)
         } else if ready.signal {
             Some(End::Signal)
         } else if ready.stdin_ended {
             Some(End::Stdin)
-        } else if self.sink.is_full() {
+        } else if self.sink.has_enough_packets() {
             Some(End::Packets)
+        } else if self.sink.pipeline().is_full() {
+            Some(End::Size)
         } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             Some(End::Duration)
         } else {
@@ -155,138 +212,17 @@ impl Session {
     }
 
     /// Writes a batch of records. Returns whether there may be more.
-    fn drain(&mut self) -> Result<bool, CaptureError> {
-        let Self { ring, points, sink, .. } = self;
+    fn drain(&mut self) -> Result<bool, SinkError> {
+        let Self { ring, points, sink, samples, .. } = self;
         let count = ring.drain(BATCH, |header, data| match points.get_mut(IfIndex(header.ifindex)) {
+            Some(point) if header.kind == SAMPLE => {
+                sink.sample(header, data, point, samples);
+                Ok(())
+            }
             Some(point) => sink.record(header, data, point),
             None => Ok(()),
         })?;
         Ok(count == BATCH)
-    }
-
-    fn attach_all(&mut self, links: &[Link]) -> Result<(), CaptureFailure> {
-        for link in links {
-            if self.selection.contains(link) {
-                self.attach(link)?;
-            }
-        }
-        for point in self.points.iter_mut() {
-            self.sink.describe(point)?;
-        }
-        // Counters of zero: the reader knows by them that programs are in place on all interfaces described.
-        for point in self.points.iter_mut() {
-            self.sink.statistics(point, &Statistics::default())?;
-        }
-        self.sink.flush()?;
-        self.say(|| format!("capturing on {}", self.points));
-        Ok(())
-    }
-
-    /// Returns whether programs are on the interface now. One that a pattern chose may fail: the summary names it.
-    fn attach(&mut self, link: &Link) -> Result<bool, CaptureFailure> {
-        let counters_failed = |source| CaptureFailure::Counters { name: link.name.clone(), source };
-        self.table.insert(link.index, link.link_type).map_err(counters_failed)?;
-        let failure = match self.attacher.attach(&mut self.programs, link) {
-            Ok(attachment) => {
-                if attachment.behind_another {
-                    self.say(|| format!(
-                        "on {} a program of another owner runs first: packets that it keeps or redirects are not seen",
-                        link.name
-                    ));
-                }
-                self.points.insert(Point::new(link.clone(), attachment));
-                return Ok(true);
-            }
-            Err(failure) => failure,
-        };
-        self.table.remove(link.index).map_err(counters_failed)?;
-        match failure {
-            AttachError::Vanished { .. } => Ok(false),
-            AttachError::Tcx { .. } | AttachError::Clsact { .. } if !self.selection.names(link) => {
-                self.say(|| chain(&failure));
-                self.unobserved.push(link.name.clone());
-                Ok(false)
-            }
-            failure => Err(failure.into()),
-        }
-    }
-
-    fn follow(&mut self) -> Result<(), CaptureFailure> {
-        match self.watch.changes().map_err(CaptureFailure::Interfaces)? {
-            Changes::Events(events) => {
-                for event in events {
-                    match event {
-                        LinkEvent::Present(link) => self.present(link)?,
-                        LinkEvent::Gone(index) => self.retire(index)?,
-                    }
-                }
-            }
-            Changes::Overrun => {
-                let links = interfaces::list().map_err(CaptureFailure::Interfaces)?;
-                for index in self.points.indices() {
-                    if !links.iter().any(|link| link.index == index) {
-                        self.retire(index)?;
-                    }
-                }
-                for link in links {
-                    self.present(link)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An interface is new, or has another name, or something changed that does not matter here.
-    fn present(&mut self, link: Link) -> Result<(), CaptureFailure> {
-        let chosen = self.selection.contains(&link);
-        match self.points.get_mut(link.index) {
-            Some(point) if point.link.name == link.name => Ok(()),
-            Some(_) if chosen => self.rename(link),
-            Some(_) => self.retire(link.index),
-            None if chosen => self.appear(&link),
-            None => Ok(()),
-        }
-    }
-
-    fn appear(&mut self, link: &Link) -> Result<(), CaptureFailure> {
-        if self.attach(link)?
-            && let Some(point) = self.points.get_mut(link.index)
-        {
-            self.sink.describe(point)?;
-            self.sink.statistics(point, &Statistics::default())?;
-            self.say(|| format!("also capturing on {}", link.name));
-        }
-        Ok(())
-    }
-
-    /// The file has no way to rename an interface: what comes from now on is of another one.
-    fn rename(&mut self, link: Link) -> Result<(), CaptureFailure> {
-        while self.drain()? {}
-        let counters = self.counters(link.index)?;
-        self.tell_final(link.index, &counters)?;
-        if let Some(point) = self.points.get_mut(link.index) {
-            let from = point.restart(link, counters);
-            self.sink.describe(point)?;
-            self.sink.statistics(point, &Statistics::default())?;
-            let to = point.link.name.clone();
-            self.points.note_name(&to);
-            self.say(|| format!("{} is now {to}", from.name));
-        }
-        Ok(())
-    }
-
-    /// Ends the observation of an interface, be it there or not.
-    fn retire(&mut self, index: IfIndex) -> Result<(), CaptureFailure> {
-        let Some(point) = self.points.get_mut(index) else { return Ok(()) };
-        let name = point.link.name.clone();
-        point.attachment = None;
-        self.settle(&[index])?;
-        let counters = self.counters(index)?;
-        self.tell_final(index, &counters)?;
-        self.points.remove(index);
-        self.table.remove(index).map_err(|source| CaptureFailure::Counters { name: name.clone(), source })?;
-        self.say(|| format!("no longer capturing on {name}"));
-        Ok(())
     }
 
     /// Detaches everything and writes what is left.
@@ -325,7 +261,8 @@ impl Session {
         let Some(point) = self.points.get_mut(index) else { return Ok(()) };
         let statistics = point.statistics(counters);
         self.sink.statistics(point, &statistics)?;
-        self.points.finish(&statistics);
+        let name = point.link.name.clone();
+        self.points.finish(&name, &statistics);
         Ok(())
     }
 
@@ -337,6 +274,7 @@ impl Session {
         }
         self.next_telling = Instant::now() + TELL_INTERVAL;
         let mut is_owed = self.limits.stdin;
+        let is_rotating = self.sink.pipeline().is_rotating();
         for index in self.points.indices() {
             let counters = self.counters(index)?;
             let Some(point) = self.points.get_mut(index) else { continue };
@@ -344,6 +282,8 @@ impl Session {
             if is_owed || statistics.lost != point.told_lost {
                 self.sink.statistics(point, &statistics)?;
                 is_owed = false;
+            } else if is_rotating {
+                self.sink.remember(point, &statistics)?;
             }
         }
         Ok(())
@@ -354,20 +294,28 @@ impl Session {
         self.table.counters(index).map_err(|source| CaptureFailure::Counters { name: name(), source })
     }
 
-    fn say(&self, what: impl FnOnce() -> String) {
-        if !self.quiet {
-            eprintln!("kflow: {}", what());
+    fn say(&mut self, what: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            self.progress.clear();
+            eprintln!("kflow: {what}");
         }
     }
 }
 
-fn load(plan: &Plan) -> Result<Loaded, CaptureFailure> {
+fn load(plan: &Plan, interfaces: usize) -> Result<Loaded, CaptureFailure> {
     probe::lift_memory_limit();
     probe::ring_buffer()?;
+    let snap = plan.shape.keep.snap();
+    let filter = plan.expression.as_ref().map(Expression::translate).transpose()?;
     let settings = Settings {
-        snap: plan.snap,
-        ring: RingSize::at_least(plan.ring_kib, plan.snap),
+        snap,
+        ring: RingSize::at_least(plan.ring_kib, snap),
+        interfaces,
         vxlan_port: plan.vxlan_port,
+        by_address: !plan.addresses.is_everything(),
+        filter,
+        samples: plan.verbosity > Verbosity::Quiet,
+        wake_each: plan.packet_buffered,
         debug: plan.debug,
     };
     let mut loaded = object::load(&settings)?;

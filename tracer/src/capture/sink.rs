@@ -1,64 +1,99 @@
-//! Records and facts of interfaces into the file.
+//! Records and facts of interfaces into the output.
 
-use std::io::BufWriter;
+use std::rc::Rc;
 
+use nix::sys::signalfd::SignalFd;
 use tracer_common::record::RecordHeader;
-use tracer_core::capture::{CaptureError, CaptureWriter, Interface, LinkLayer, Section, Statistics};
+use tracer_core::capture::{Interface, LinkLayer, Section, Statistics};
 
 use super::Plan;
 use super::end::CaptureFailure;
 use super::frame::Assembly;
-use super::output::Output;
+use super::nearly::Samples;
+use super::pipeline::{Beginning, Pipeline};
 use super::points::Point;
 use crate::kernel::clock::BootClock;
-use crate::kernel::interfaces::LinkType;
+use crate::kernel::interfaces::{Link, LinkType};
+use crate::sink::SinkError;
 
-/// The file being written.
+/// `LINKTYPE_RAW`: packets begin with an IP header (tcpdump.org/linktypes.html).
+const LINKTYPE_RAW: u32 = 101;
+
+/// The output of a live capture.
 pub(super) struct Sink {
-    writer: CaptureWriter<BufWriter<Output>>,
+    pipeline: Pipeline,
     clock: BootClock,
     assembly: Assembly,
     pod: Option<String>,
+    true_link_types: bool,
     /// Packets that may still be written.
     remaining: u64,
-    /// Something was written since it was last flushed.
-    dirty: bool,
-    /// The reader is gone: whatever is written from now on is dropped.
-    closed: bool,
+    packets: u64,
+    /// Whether packets are handed on as they come.
+    packet_buffered: bool,
+    /// Why nothing more is written, such as that the reader is gone, or the disk is full.
+    failed: Option<SinkError>,
 }
 
 impl Sink {
-    /// Writes the section header.
-    pub(super) fn new(output: BufWriter<Output>, plan: &Plan) -> Result<Self, CaptureFailure> {
+    /// Opens the output.
+    pub(super) fn new(plan: &Plan, signals: Rc<SignalFd>) -> Result<Self, CaptureFailure> {
         let clock = BootClock::measure().map_err(CaptureFailure::system("read the clocks"))?;
-        let writer = CaptureWriter::new(output, &section(&plan.node), plan.snap)?;
+        let time = clock.now().map_err(CaptureFailure::system("read the clocks"))?;
+        let beginning = Beginning {
+            section: section(&plan.node),
+            time,
+            label: !plan.selection.is_one_name(),
+            limit: plan.limits.bytes,
+            source: None,
+        };
         Ok(Self {
-            writer,
+            pipeline: Pipeline::open(plan.product.clone(), plan.shape, beginning, Some(signals))?,
             clock,
-            assembly: Assembly::default(),
+            assembly: Assembly::new(plan.shape.true_link_types),
             pod: plan.pod.clone(),
+            true_link_types: plan.shape.true_link_types,
             remaining: plan.limits.packets.unwrap_or(u64::MAX),
-            dirty: true,
-            closed: false,
+            packets: 0,
+            packet_buffered: plan.packet_buffered,
+            failed: None,
         })
     }
 
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// Describes an interface under its present name.
-    pub(super) fn describe(&mut self, point: &mut Point) -> Result<(), CaptureError> {
-        let link = &point.link;
-        let described = self.writer.interface(&Interface {
+    pub(super) fn describe(&mut self, point: &mut Point) -> Result<(), SinkError> {
+        if let Some(before) = point.id.take() {
+            self.pipeline.retire(before);
+        }
+        let described = self.pipeline.interface(&self.interface(&point.link));
+        point.id = self.unless_failed(described)?;
+        Ok(())
+    }
+
+    fn interface(&self, link: &Link) -> Interface {
+        Interface {
             name: link.name.clone(),
             node: None,
             pod: self.pod.clone(),
             ifindex: Some(link.index.0),
             link: match link.link_type {
+                LinkType::Ip if self.true_link_types => LinkLayer::Other(LINKTYPE_RAW),
                 LinkType::Ip => LinkLayer::SyntheticEthernet,
                 LinkType::Ethernet | LinkType::Unsupported(_) => LinkLayer::Ethernet,
             },
             mac: link.mac,
-        });
-        point.id = self.unless_closed(described)?;
-        Ok(())
+        }
+    }
+
+    /// An interface is no longer observed.
+    pub(super) fn retire(&mut self, point: &Point) {
+        if let Some(id) = point.id {
+            self.pipeline.retire(id);
+        }
     }
 
     /// Writes a record of an interface, unless there are enough.
@@ -67,21 +102,39 @@ impl Sink {
         header: &RecordHeader,
         data: &[u8],
         point: &mut Point,
-    ) -> Result<(), CaptureError> {
+    ) -> Result<(), SinkError> {
         point.read += 1;
-        if self.remaining == 0 || self.closed {
+        if self.remaining == 0 || self.failed.is_some() {
             return Ok(());
         }
         let Some(id) = point.id else { return Ok(()) };
         let time = self.clock.wall(header.boot_ns);
         let mut frame = self.assembly.frame(header, data, point.link.link_type, id, time);
         frame.lost_before = point.lost_before(frame.lost_before);
-        let written = self.writer.frame(&frame);
-        if self.unless_closed(written)?.is_some() {
+        let mut written = self.pipeline.frame(&frame);
+        if self.packet_buffered && matches!(written, Ok(true)) {
+            written = self.pipeline.flush().map(|()| true);
+        }
+        if self.unless_failed(written)? == Some(true) {
             point.written += 1;
+            self.packets += 1;
             self.remaining -= 1;
         }
         Ok(())
+    }
+
+    /// Keeps a packet that did not match.
+    pub(super) fn sample(
+        &mut self,
+        header: &RecordHeader,
+        data: &[u8],
+        point: &Point,
+        samples: &mut Samples,
+    ) {
+        let Some(id) = point.id else { return };
+        let time = self.clock.wall(header.boot_ns);
+        let frame = self.assembly.frame(header, data, point.link.link_type, id, time);
+        samples.add(header, data, frame, &point.link);
     }
 
     /// Writes an interface's statistics as of now.
@@ -92,39 +145,57 @@ impl Sink {
     ) -> Result<(), CaptureFailure> {
         let Some(id) = point.id else { return Ok(()) };
         let now = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
-        let written = self.writer.statistics(id, now, statistics);
-        self.unless_closed(written)?;
+        let written = self.pipeline.statistics(id, now, statistics);
+        self.unless_failed(written)?;
         point.told_lost = statistics.lost;
         Ok(())
     }
 
-    /// Whether no more packets are wanted.
-    pub(super) const fn is_full(&self) -> bool {
-        self.remaining == 0
-    }
-
-    /// Whether the reader went away.
-    pub(super) const fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Hands what was written since the last time to the reader.
-    pub(super) fn flush(&mut self) -> Result<(), CaptureError> {
-        if !self.dirty || self.closed {
-            return Ok(());
-        }
-        let flushed = self.writer.flush();
-        self.unless_closed(flushed)?;
-        self.dirty = false;
+    /// Keeps an interface's statistics as of now for the end of a file.
+    pub(super) fn remember(&mut self, point: &Point, statistics: &Statistics) -> Result<(), CaptureFailure> {
+        let Some(id) = point.id else { return Ok(()) };
+        let now = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
+        self.pipeline.remember(id, now, statistics);
         Ok(())
     }
 
-    /// A closed pipe is no failure: it ends the capture in good order.
-    fn unless_closed<T>(&mut self, written: Result<T, CaptureError>) -> Result<Option<T>, CaptureError> {
-        self.dirty = true;
+    /// Packets written so far.
+    pub(super) const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Whether there are as many packets as were asked for.
+    pub(super) const fn has_enough_packets(&self) -> bool {
+        self.remaining == 0
+    }
+
+    /// Why nothing more is written.
+    pub(super) const fn failed(&self) -> Option<&SinkError> {
+        self.failed.as_ref()
+    }
+
+    /// Hands what was written since the last time to the reader.
+    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        let flushed = self.pipeline.flush();
+        self.unless_failed(flushed).map(drop)
+    }
+
+    /// Closes the output. Returns how many packets it has, and what failed before, or failed now.
+    pub(super) fn finish(self) -> (u64, Option<SinkError>) {
+        let packets = self.pipeline.packets();
+        let failed_now = self.pipeline.finish().err();
+        (packets, self.failed.or(failed_now))
+    }
+
+    /// An output that takes no more ends the capture in order: what is counted is told. An interface that does not fit
+    /// into the file leaves the output as it is.
+    fn unless_failed<T>(&mut self, written: Result<T, SinkError>) -> Result<Option<T>, SinkError> {
         match written {
-            Err(error) if error.is_broken_pipe() => {
-                self.closed = true;
+            Err(error) if !matches!(error, SinkError::MixedLinkTypes { .. }) => {
+                self.failed = Some(error);
                 Ok(None)
             }
             written => written.map(Some),

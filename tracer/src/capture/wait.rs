@@ -8,10 +8,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::end::CaptureFailure;
+use crate::interrupt::ending_signals;
 
 /// The ring is looked into this often; a packet does not wake this process, a filling ring does.
 pub(super) const TURN: Duration = Duration::from_millis(50);
@@ -28,7 +29,7 @@ const OUTPUT: u64 = 4;
 pub(super) struct Ready {
     /// Interfaces changed.
     pub(super) links: bool,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     pub(super) signal: bool,
     /// Standard input ended.
     pub(super) stdin_ended: bool,
@@ -44,11 +45,9 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    /// Takes SIGINT and SIGTERM over from their default action.
+    /// Takes SIGINT, SIGTERM and SIGHUP over from their default action.
     pub(super) fn new() -> Result<Self, CaptureFailure> {
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGINT);
-        mask.add(Signal::SIGTERM);
+        let mask = ending_signals();
         mask.thread_block().map_err(CaptureFailure::system("block signals"))?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(CaptureFailure::system("take signals"))?;

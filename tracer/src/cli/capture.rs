@@ -1,29 +1,54 @@
 //! `kflow capture`.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+pub(super) mod habits;
+mod host;
+mod output;
+
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use thiserror::Error;
 use tracer_core::capture::SNAP_WHOLE;
-use tracer_core::units::SnapLength;
+use tracer_core::resolve::ClusterState;
+use tracer_core::units::{Direction, SnapLength};
 
-use crate::capture::{self, CaptureFailure, Destination, Limits, Plan, Selection, SelectionError};
+use self::host::{HostSpec, address_set};
+use self::output::{OutputArgs, OutputError};
+use crate::capture::interfaces_list::{ListError, list};
+use crate::capture::{
+    self, CaptureFailure, Expression, FilterError, Keep, Limits, OfflineError, OfflinePlan, Plan, Product,
+    Selection, SelectionError, Shape, Verbosity,
+};
 use crate::error::{Exit, ExitStatus};
 use crate::kernel::attach::AttachMode;
-use crate::kernel::filter::{AddressSet, AddressSetError, Layers, PortRule};
-use crate::kernel::netns::NetnsRef;
+use crate::kernel::filter::AddressSetError;
+use crate::kernel::netns::{NetnsError, NetnsRef};
+use crate::sink::file_size;
+use crate::trace::{StateFileError, read_state};
 
-/// Capture packets of interfaces of one network namespace as pcapng.
+/// Capture packets of the interfaces of this machine, or read them from a file.
 ///
-/// Ends on Ctrl-C, when the reader of its output goes away, or at a limit.
+/// Without -w prints a line for each packet, as `tcpdump -n` does. The filter is an expression of pcap-filter(7), which
+/// runs in the kernel: `kflow capture -i any -- tcp port 80`. Ends on Ctrl-C, when the reader of its output goes away, or
+/// at a limit.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as they are typed")]
 pub struct Arguments {
-    /// Interface, or a pattern of names; `any` is all but loopback. May be repeated.
+    /// Interface, or a pattern of names (`cali*`); `any` is all but loopback. May be repeated.
     #[arg(short, long = "interface", value_name = "IFACE", default_value = "any")]
     interface: Vec<String>,
+    /// Filter expression (pcap-filter); or everything after `--`.
+    #[arg(short, long, value_name = "EXPR", conflicts_with = "words", allow_hyphen_values = true)]
+    filter: Option<String>,
+    /// Filter expression
+    #[arg(last = true, value_name = "EXPR")]
+    words: Vec<String>,
+    /// The filter is for the innermost packet of tunnels.
+    #[arg(long)]
+    inner: bool,
     /// Network namespace to enter: a path, or the id of a process in it.
     #[arg(long, value_name = "PATH|PID")]
     netns: Option<NetnsRef>,
@@ -39,23 +64,54 @@ pub struct Arguments {
     /// Like --host, but not as the carrier of a tunnel: for the addresses of nodes. May be repeated.
     #[arg(long, value_name = "ADDR[:PORT[/PROTO]]")]
     inner_host: Vec<HostSpec>,
-    /// Bytes kept of each packet; 0 keeps all.
-    #[arg(short, long = "snapshot-length", value_name = "BYTES", default_value_t = SNAP_WHOLE.0)]
-    snap: u32,
-    /// File to write; `-` is standard output.
-    #[arg(short, long = "write", visible_short_alias = 'o', value_name = "FILE|-", default_value = "-")]
-    write: PathBuf,
-    /// Size of the buffer between kernel and kflow.
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 8192)]
+    /// Only packets that the interface receives, or sends.
+    #[arg(short = 'Q', long, value_name = "in|out|inout", default_value = "inout")]
+    direction: Way,
+    /// Bytes kept of each packet; 0 keeps all, `headers` all headers up to layer 4.
+    #[arg(short, long = "snapshot-length", value_name = "BYTES|headers", default_value = "0")]
+    snap: KeepSpec,
+    /// Read packets from a file, pcap or pcapng, instead of interfaces; `-` is standard input.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|-",
+        conflicts_with_all = [
+            "interface", "netns", "node", "pod", "host", "inner_host", "duration", "vxlan_port", "buffer", "attach",
+            "debug_bpf"
+        ]
+    )]
+    read: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Write super-packets as the segments that go over the wire.
+    #[arg(long)]
+    segment: bool,
+    /// Leave packets of interfaces without link layer as they are (RAW); such files tcpdump does not read.
+    #[arg(long)]
+    true_link_types: bool,
+    /// Size of the buffer between kernel and kflow: a power of two is made of it, at most 1 GiB.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 8192, value_parser = buffer_size())]
     buffer: u32,
+    /// List the interfaces, and end.
+    #[arg(short = 'D', long)]
+    list_interfaces: bool,
+    /// Cluster state for the names in the list: the JSON of `kubectl get nodes,pods,services,endpointslices -A -o json`.
+    #[arg(long, value_name = "FILE", requires = "list_interfaces")]
+    state: Option<PathBuf>,
     /// End after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
     /// End after so many packets.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_packets: Option<u64>,
+    /// End before the output is larger, over all files: as -C.
+    #[arg(long, value_name = "SIZE", value_parser = |text: &str| file_size(text))]
+    max_size: Option<u64>,
+    /// Tell more: of packets that are printed, and of each interface at the end.
+    #[arg(short, action = ArgAction::Count)]
+    verbose: u8,
     /// UDP port that carries VXLAN, besides 4789 and 8472.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     vxlan_port: Option<u16>,
     /// How programs are attached: auto, tcx or clsact.
     #[arg(long, value_name = "MODE", default_value = "auto")]
@@ -71,40 +127,105 @@ pub struct Arguments {
     quiet: bool,
 }
 
-/// Captures as the arguments say.
+/// Captures, reads or lists as the arguments say.
 pub fn run(arguments: Arguments) -> Result<Exit, CaptureCommandError> {
-    let quiet = arguments.quiet;
+    if arguments.list_interfaces {
+        return print_interfaces(arguments.netns.as_ref(), arguments.state.as_deref());
+    }
+    let is_quiet = arguments.quiet;
+    if arguments.read.is_some() {
+        let summary = capture::run_offline(&arguments.offline_plan()?)?;
+        if !is_quiet {
+            eprintln!("{summary}");
+        }
+        return Ok(summary.exit());
+    }
     let summary = capture::run(arguments.plan()?)?;
-    if !quiet {
+    if !is_quiet {
         eprintln!("{summary}");
     }
     Ok(summary.exit())
 }
 
+fn print_interfaces(netns: Option<&NetnsRef>, state: Option<&Path>) -> Result<Exit, CaptureCommandError> {
+    let state: Option<ClusterState> = state.map(read_state).transpose()?;
+    if let Some(netns) = netns {
+        netns.enter()?;
+    }
+    list(state.as_ref(), &mut io::stdout().lock())?;
+    Ok(Exit::Complete)
+}
+
 impl Arguments {
     fn plan(self) -> Result<Plan, CaptureCommandError> {
-        let addresses = address_set(&self.host, &self.inner_host)?;
-        let destination =
-            if self.write.as_os_str() == "-" { Destination::Stdout } else { Destination::File(self.write) };
+        let expression = self.expression();
+        let compile = |text: String| Expression::compile(&text, self.inner);
         Ok(Plan {
             selection: Selection::parse(&self.interface)?,
+            addresses: address_set(&self.host, &self.inner_host)?,
+            expression: expression.map(compile).transpose()?,
+            direction: self.direction.0,
+            shape: self.shape(),
+            product: self.product()?,
+            packet_buffered: self.output.is_packet_buffered(),
+            user: self.output.user(),
+            limits: self.limits(),
+            verbosity: self.verbosity(),
             netns: self.netns,
             node: self.node.unwrap_or_else(host_name),
             pod: self.pod,
-            addresses,
-            snap: if self.snap == 0 { SNAP_WHOLE } else { SnapLength(self.snap.min(SNAP_WHOLE.0)) },
             ring_kib: self.buffer,
-            destination,
-            limits: Limits {
-                duration: self.duration,
-                packets: self.max_packets,
-                stdin: self.until_stdin_closes,
-            },
             vxlan_port: self.vxlan_port,
             attach: self.attach,
             debug: self.debug_bpf,
-            quiet: self.quiet,
         })
+    }
+
+    fn offline_plan(self) -> Result<OfflinePlan, CaptureCommandError> {
+        Ok(OfflinePlan {
+            expression: self.expression(),
+            innermost: self.inner,
+            direction: self.direction.0,
+            shape: self.shape(),
+            product: self.product()?,
+            user: self.output.user(),
+            limits: self.limits(),
+            path: self.read.unwrap_or_default(),
+        })
+    }
+
+    fn product(&self) -> Result<Product, OutputError> {
+        let product = self.output.product(self.verbose > 0)?;
+        match (&product, self.max_size) {
+            (Product::Lines(_), Some(_)) => Err(OutputError::NothingToMeasure),
+            _ => Ok(product),
+        }
+    }
+
+    fn expression(&self) -> Option<String> {
+        let words = (!self.words.is_empty()).then(|| self.words.join(" "));
+        self.filter.clone().or(words).filter(|text| !text.trim().is_empty())
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { keep: self.snap.0, segment: self.segment, true_link_types: self.true_link_types }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            duration: self.duration,
+            packets: self.max_packets,
+            bytes: self.max_size,
+            stdin: self.until_stdin_closes,
+        }
+    }
+
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
+        }
     }
 }
 
@@ -114,103 +235,83 @@ pub enum CaptureCommandError {
     /// The capture itself.
     #[error(transparent)]
     Capture(#[from] CaptureFailure),
+    /// The file that is read.
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    /// Flags of the output that do not go together.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The filter expression.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// A pattern of interface names that is none.
     #[error(transparent)]
     Selection(#[from] SelectionError),
     /// Too many addresses or ports.
     #[error(transparent)]
     Addresses(#[from] AddressSetError),
+    /// The cluster state for the list.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+    /// The network namespace of the list.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The list of interfaces.
+    #[error(transparent)]
+    List(#[from] ListError),
 }
 
 impl ExitStatus for CaptureCommandError {
     fn exit(&self) -> Exit {
         match self {
             Self::Capture(error) => error.exit(),
-            Self::Selection(_) | Self::Addresses(_) => Exit::Usage,
+            Self::Offline(error) => error.exit(),
+            Self::Filter(error) => error.exit(),
+            Self::Netns(error) => error.exit(),
+            Self::List(error) => error.exit(),
+            Self::State(error) => error.exit(),
+            Self::Output(_) | Self::Selection(_) | Self::Addresses(_) => Exit::Usage,
         }
     }
 }
 
-/// An address as typed, with a port and a protocol or without.
+/// `in`, `out` or `inout`, relative to the interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct HostSpec {
-    address: IpAddr,
-    rule: Option<PortRule>,
-}
+struct Way(Option<Direction>);
 
-/// Why a text is no [`HostSpec`].
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum HostSpecError {
-    /// No address.
-    #[error("expected an address: 10.0.0.1, 10.0.0.1:80, 10.0.0.1:53/udp, fd00::1 or [fd00::1]:443/tcp")]
-    Address,
-    /// No port.
-    #[error("the port is not a number from 1 to 65535")]
-    Port,
-    /// No protocol.
-    #[error("the protocol is not tcp, udp, sctp, icmp, icmp6 or a number from 1 to 255")]
-    Protocol,
-}
-
-impl FromStr for HostSpec {
-    type Err = HostSpecError;
+impl FromStr for Way {
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (rest, protocol) = match text.rsplit_once('/') {
-            Some((rest, protocol)) => (rest, Some(protocol_number(protocol)?)),
-            None => (text, None),
-        };
-        let (address, port) = split_port(rest)?;
-        let address = address.parse().map_err(|_| HostSpecError::Address)?;
-        let port = match port.map(str::parse) {
-            None => None,
-            Some(Ok(port)) if port != 0 => Some(port),
-            Some(_) => return Err(HostSpecError::Port),
-        };
-        let any = port.is_none() && protocol.is_none();
-        Ok(Self { address, rule: (!any).then_some(PortRule { port, protocol }) })
+        match text {
+            "in" => Ok(Self(Some(Direction::Ingress))),
+            "out" => Ok(Self(Some(Direction::Egress))),
+            "inout" => Ok(Self(None)),
+            _ => Err("expected in, out or inout".to_owned()),
+        }
     }
 }
 
-/// An IPv6 address has a port behind brackets only.
-fn split_port(text: &str) -> Result<(&str, Option<&str>), HostSpecError> {
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, rest) = rest.split_once(']').ok_or(HostSpecError::Address)?;
-        return match rest.strip_prefix(':') {
-            Some(port) => Ok((address, Some(port))),
-            None if rest.is_empty() => Ok((address, None)),
-            None => Err(HostSpecError::Address),
-        };
-    }
-    match text.split_once(':') {
-        Some((address, port)) if !port.contains(':') => Ok((address, Some(port))),
-        _ => Ok((text, None)),
+/// Bytes, 0 for all, or `headers`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct KeepSpec(Keep);
+
+impl FromStr for KeepSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "headers" {
+            return Ok(Self(Keep::Headers));
+        }
+        let bytes: u32 = text.parse().map_err(|_| "expected a number of bytes, or `headers`".to_owned())?;
+        let snap = if bytes == 0 { SNAP_WHOLE } else { SnapLength(bytes.min(SNAP_WHOLE.0)) };
+        Ok(Self(Keep::Bytes(snap)))
     }
 }
 
-fn protocol_number(text: &str) -> Result<u8, HostSpecError> {
-    match text.to_ascii_lowercase().as_str() {
-        "icmp" => Ok(1),
-        "tcp" => Ok(6),
-        "udp" => Ok(17),
-        "icmp6" | "icmpv6" => Ok(58),
-        "sctp" => Ok(132),
-        number => number.parse().ok().filter(|number| *number != 0).ok_or(HostSpecError::Protocol),
-    }
-}
-
-fn address_set(hosts: &[HostSpec], inner: &[HostSpec]) -> Result<AddressSet, AddressSetError> {
-    if hosts.is_empty() && inner.is_empty() {
-        return Ok(AddressSet::everything());
-    }
-    let mut set = AddressSet::nothing();
-    for host in hosts {
-        set.add(host.address, Layers::Any, host.rule)?;
-    }
-    for host in inner {
-        set.add(host.address, Layers::Innermost, host.rule)?;
-    }
-    Ok(set)
+fn buffer_size() -> clap::builder::RangedI64ValueParser<u32> {
+    const GIB_IN_KIB: i64 = 1 << 20;
+    clap::value_parser!(u32).range(1..=GIB_IN_KIB)
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
@@ -229,46 +330,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_as_people_type_them() {
-        let rule = |port, protocol| Some(PortRule { port, protocol });
-        let table = [
-            ("10.0.0.1", "10.0.0.1", None),
-            ("10.0.0.1:80", "10.0.0.1", rule(Some(80), None)),
-            ("10.0.0.1:53/udp", "10.0.0.1", rule(Some(53), Some(17))),
-            ("10.0.0.1/icmp", "10.0.0.1", rule(None, Some(1))),
-            ("fd00::1", "fd00::1", None),
-            ("fd00::1/TCP", "fd00::1", rule(None, Some(6))),
-            ("[fd00::1]", "fd00::1", None),
-            ("[fd00::1]:443/132", "fd00::1", rule(Some(443), Some(132))),
-        ];
-        for (text, address, rule) in table {
-            let expected = HostSpec { address: address.parse().unwrap(), rule };
-            assert_eq!(text.parse(), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_host_is_told_apart() {
-        let table = [
-            ("", HostSpecError::Address),
-            ("pod-a", HostSpecError::Address),
-            ("[fd00::1", HostSpecError::Address),
-            ("[fd00::1]x", HostSpecError::Address),
-            ("10.0.0.1:0", HostSpecError::Port),
-            ("10.0.0.1:65536", HostSpecError::Port),
-            ("10.0.0.1:http", HostSpecError::Port),
-            ("10.0.0.1:80/quic", HostSpecError::Protocol),
-            ("10.0.0.1/0", HostSpecError::Protocol),
-        ];
-        for (text, expected) in table {
-            assert_eq!(text.parse::<HostSpec>(), Err(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn no_host_means_every_packet() {
-        assert_eq!(address_set(&[], &[]), Ok(AddressSet::everything()));
-        assert_ne!(address_set(&["10.0.0.1".parse().unwrap()], &[]), Ok(AddressSet::everything()));
+    fn what_is_kept() {
+        let bytes = |bytes| Ok(KeepSpec(Keep::Bytes(SnapLength(bytes))));
+        assert_eq!("0".parse(), bytes(262_144));
+        assert_eq!("96".parse(), bytes(96));
+        assert_eq!("999999".parse(), bytes(262_144));
+        assert_eq!("headers".parse(), Ok(KeepSpec(Keep::Headers)));
+        assert!("header".parse::<KeepSpec>().is_err() && "-1".parse::<KeepSpec>().is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::str::FromStr;
 
-use aya::programs::tc::{SchedClassifierLink, TcAttachOptions, TcError};
+use aya::programs::tc::{SchedClassifier, SchedClassifierLink, TcAttachOptions, TcError};
 use aya::programs::{LinkOrder, ProgramError, TcAttachType};
 use nix::net::if_::if_nametoindex;
 use thiserror::Error;
@@ -52,9 +52,9 @@ enum Guard {
     Clsact(ClsactGuard),
 }
 
-/// Both programs on an interface. Dropping it detaches them.
+/// Programs on an interface. Dropping it detaches them.
 pub struct Attachment {
-    _guards: [Guard; 2],
+    _guards: Vec<Guard>,
     /// Whether a program of another owner runs before ours and may keep packets from it.
     pub behind_another: bool,
 }
@@ -87,8 +87,8 @@ pub enum AttachError {
         /// Why.
         source: NetlinkError,
     },
-    /// The socket that shows that this process is alive.
-    #[error("cannot make the socket that marks filters as owned")]
+    /// The socket that shows that this process is alive, or the process that sweeps when it is not.
+    #[error("cannot mark filters as owned, or watch over them")]
     Owner(#[source] io::Error),
     /// The process may not change the network namespace's interfaces.
     #[error(
@@ -112,24 +112,65 @@ impl ExitStatus for AttachError {
     }
 }
 
+/// Interfaces up to which TCX is taken where both ways are there. The kernel waits for all processors with every TCX
+/// program that comes or goes (`synchronize_rcu` in kernel/bpf/tcx.c, 5 to 20 ms) and lets nobody else change an
+/// interface meanwhile; a clsact filter takes half a millisecond.
+const FEW: usize = 16;
+
 /// Attaches programs in the thread's network namespace.
 pub struct Attacher {
     mode: AttachMode,
+    directions: Vec<Direction>,
+    /// Whether there are too many interfaces for TCX.
+    are_many: bool,
     owner: Option<Owner>,
 }
 
 impl Attacher {
-    /// Sweeps what dead processes left in this network namespace, in any mode: the one before may have had
-    /// another. Returns also how many stale filters there were.
-    pub fn new(mode: AttachMode) -> Result<(Self, usize), NetlinkError> {
-        Ok((Self { mode, owner: None }, clsact::sweep()?))
+    /// For one direction or both of about so many interfaces. Sweeps what dead processes left in this network namespace,
+    /// in any mode: the one before may have had another. Returns also how many stale filters there were.
+    pub fn new(
+        mode: AttachMode,
+        direction: Option<Direction>,
+        interfaces: usize,
+    ) -> Result<(Self, usize), NetlinkError> {
+        let directions = direction.map_or(vec![Direction::Ingress, Direction::Egress], |one| vec![one]);
+        let are_many = interfaces > FEW;
+        Ok((Self { mode, directions, are_many, owner: None }, clsact::sweep()?))
     }
 
-    /// Attaches both programs to an interface, before all that is there.
+    /// Does what needs all privileges, before some are given up.
+    pub fn prepare(&mut self) -> Result<(), AttachError> {
+        let wants_clsact = match self.mode {
+            AttachMode::Tcx => false,
+            AttachMode::Clsact => true,
+            AttachMode::Auto => self.are_many || !has_tcx(),
+        };
+        if wants_clsact && self.owner.is_none() {
+            self.owner = Some(Owner::new().map_err(AttachError::Owner)?);
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs to an interface, before all that is there.
     pub fn attach(&mut self, programs: &mut Programs, link: &Link) -> Result<Attachment, AttachError> {
-        let (ingress, first) = self.attach_one(programs, link, Direction::Ingress)?;
-        let (egress, second) = self.attach_one(programs, link, Direction::Egress)?;
-        Ok(Attachment { _guards: [ingress, egress], behind_another: first || second })
+        let mut guards = Vec::new();
+        let mut behind_another = false;
+        for direction in self.directions_of(link) {
+            let (guard, is_behind) = self.attach_one(programs, link, direction)?;
+            guards.push(guard);
+            behind_another |= is_behind;
+        }
+        Ok(Attachment { _guards: guards, behind_another })
+    }
+
+    /// What loopback sends it receives: the packets that it sends are recorded only if no others are asked for. Packet
+    /// sockets leave them out as well (`linux_check_direction` of libpcap).
+    fn directions_of(&self, link: &Link) -> Vec<Direction> {
+        match &self.directions[..] {
+            [_, _] if link.is_loopback() => vec![Direction::Ingress],
+            directions => directions.to_vec(),
+        }
     }
 
     fn attach_one(
@@ -138,18 +179,25 @@ impl Attacher {
         link: &Link,
         direction: Direction,
     ) -> Result<(Guard, bool), AttachError> {
-        if self.mode != AttachMode::Clsact {
+        if self.wants_tcx(link, direction) {
             match tcx(programs, link, direction) {
-                Err(AttachError::NoTcx) if self.mode == AttachMode::Auto => {}
-                result => {
-                    let guard = result?;
-                    self.mode = AttachMode::Tcx;
-                    return Ok((Guard::Tcx(guard), false));
-                }
+                Err(AttachError::NoTcx) if self.mode == AttachMode::Auto => self.mode = AttachMode::Clsact,
+                result => return Ok((Guard::Tcx(result?), false)),
             }
         }
-        self.mode = AttachMode::Clsact;
         self.clsact(programs, link, direction).map(|(guard, behind)| (Guard::Clsact(guard), behind))
+    }
+
+    /// 1. What the user says.
+    /// 2. TCX on few interfaces: it goes with the process.
+    /// 3. TCX where somebody else's program is attached by it: that runs before all filters and may keep packets from them.
+    /// 4. clsact.
+    fn wants_tcx(&self, link: &Link, direction: Direction) -> bool {
+        match self.mode {
+            AttachMode::Tcx => true,
+            AttachMode::Clsact => false,
+            AttachMode::Auto => !self.are_many || has_tcx_program(link, direction),
+        }
     }
 
     fn clsact(
@@ -176,19 +224,33 @@ impl Attacher {
     }
 }
 
+const fn attach_type(direction: Direction) -> TcAttachType {
+    match direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    }
+}
+
+/// Whether the kernel knows TCX.
+fn has_tcx() -> bool {
+    SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
+}
+
+/// Whether a program is attached by TCX; none on a kernel without.
+fn has_tcx_program(link: &Link, direction: Direction) -> bool {
+    SchedClassifier::query_tcx(&link.name, attach_type(direction))
+        .is_ok_and(|(_, programs)| !programs.is_empty())
+}
+
 fn tcx(
     programs: &mut Programs,
     link: &Link,
     direction: Direction,
 ) -> Result<SchedClassifierLink, AttachError> {
-    let attach_type = match direction {
-        Direction::Ingress => TcAttachType::Ingress,
-        Direction::Egress => TcAttachType::Egress,
-    };
     let program = programs.get(direction)?;
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = program
-        .attach_with_options(&link.name, attach_type, options)
+        .attach_with_options(&link.name, attach_type(direction), options)
         .map_err(|source| tcx_error(&link.name, source))?;
     let guard = program.take_link(id).map_err(|source| tcx_error(&link.name, source))?;
     // aya takes a name: between the listing and now it may have become another interface's.

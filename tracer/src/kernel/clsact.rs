@@ -3,7 +3,7 @@
 //! A filter stays when its process dies, so each carries the name `kflow-TOKEN` and its process holds the abstract
 //! socket of that name in the same network namespace: sockets of that kind belong to the namespace and vanish
 //! with the process, whatever ended it and whichever PID namespace it was in. Every start sweeps filters whose
-//! socket is gone. The qdisc stays, also our own: removing it would take with it the filters that a CNI adds in
+//! socket is gone, and so does a second process when its capture ends ([`super::watchdog`]). The qdisc stays, also our own: removing it would take with it the filters that a CNI adds in
 //! that moment, and an empty one does nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,6 +19,7 @@ use super::netlink::{
     Connection, Message, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NetlinkError, attribute, field,
     put_attribute, text,
 };
+use super::watchdog::Watchdog;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_GETQDISC: u16 = 38;
@@ -64,6 +65,7 @@ struct Filter {
 pub(super) struct Owner {
     name: String,
     _socket: UnixDatagram,
+    _watchdog: Watchdog,
 }
 
 impl Owner {
@@ -71,7 +73,8 @@ impl Owner {
     pub(super) fn new() -> io::Result<Self> {
         let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        Ok(Self { name, _socket: socket })
+        let watchdog = Watchdog::start(&name)?;
+        Ok(Self { name, _socket: socket, _watchdog: watchdog })
     }
 }
 
@@ -128,7 +131,7 @@ pub(super) fn sweep() -> Result<usize, NetlinkError> {
 }
 
 /// Whether a name is one of ours and its process is gone. In doubt it is not.
-fn is_stale(name: &str) -> bool {
+pub(super) fn is_stale(name: &str) -> bool {
     if !name.starts_with(PREFIX) {
         return false;
     }

@@ -62,6 +62,11 @@ impl AddressSet {
         Self { members: HashMap::new(), everything: true }
     }
 
+    /// Whether every packet matches.
+    pub fn is_everything(&self) -> bool {
+        self.everything
+    }
+
     /// No packet matches.
     pub fn nothing() -> Self {
         Self { members: HashMap::new(), everything: false }

@@ -10,6 +10,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use thiserror::Error;
 
+use crate::error::{Exit, ExitStatus};
+
 pub(super) const NLM_F_REQUEST: u16 = 1;
 pub(super) const NLM_F_ACK: u16 = 4;
 pub(super) const NLM_F_DUMP: u16 = 0x300;
@@ -48,6 +50,12 @@ impl NetlinkError {
             Self::Socket(error) | Self::Refused { source: error, .. } => error.raw_os_error(),
             Self::Malformed => None,
         }
+    }
+}
+
+impl ExitStatus for NetlinkError {
+    fn exit(&self) -> Exit {
+        Exit::Failed
     }
 }
 

@@ -1,20 +1,27 @@
 //! The eBPF object: embedded in this program, loaded once per capture.
 
+use std::borrow::Cow;
+
 use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
 use thiserror::Error;
+use tracer_common::program::{BY_ADDRESS, BY_ETHERNET, BY_INNERMOST, BY_IP, NO_ETHERNET, NO_IP, SAMPLES};
 use tracer_common::record::{MAX_SNAP, MIN_SNAP};
 use tracer_core::units::{Direction, SnapLength};
 
 use super::counters::InterfaceTable;
 use super::filter::Filter;
 use super::ring::Ring;
+use super::room::{PacketFilter, RoomError};
 use crate::error::{Exit, ExitStatus};
 
 /// The object as `build.rs` left it: empty where the toolchain for it is not there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// The least step of the ring: every record passes a multiple of it.
+const EVERY_RECORD: u64 = 8;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -39,16 +46,43 @@ impl RingSize {
 }
 
 /// What is fixed when the programs are loaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a constant of the programs, set or not by itself")]
 pub struct Settings {
     /// Bytes kept of each packet.
     pub snap: SnapLength,
     /// Size of the ring buffer.
     pub ring: RingSize,
+    /// Interfaces that are there; three times as many may come.
+    pub interfaces: usize,
     /// A further UDP port that carries VXLAN.
     pub vxlan_port: Option<u16>,
+    /// Whether packets must have an address of the set. Without, the set is not looked at.
+    pub by_address: bool,
+    /// The user's filter.
+    pub filter: Option<PacketFilter>,
+    /// Whether a few of the packets that do not match are recorded.
+    pub samples: bool,
+    /// Whether every packet wakes user space; otherwise a filling ring does.
+    pub wake_each: bool,
     /// Whether the programs log what they do.
     pub debug: bool,
+}
+
+impl Settings {
+    /// Bits of `tracer_common::program`.
+    fn demands(&self) -> u32 {
+        let mut demands = 0;
+        let mut set = |condition, bit| demands |= if condition { bit } else { 0 };
+        set(self.by_address, BY_ADDRESS);
+        set(self.samples, SAMPLES);
+        if let Some(filter) = &self.filter {
+            set(filter.innermost, BY_INNERMOST);
+            set(true, if filter.ethernet.is_some() { BY_ETHERNET } else { NO_ETHERNET });
+            set(true, if filter.ip.is_some() { BY_IP } else { NO_IP });
+        }
+        demands
+    }
 }
 
 /// The loaded programs. What they share with user space was handed out by [`load`].
@@ -71,6 +105,11 @@ pub struct Loaded {
 /// Whether an object is embedded.
 pub fn is_embedded() -> Result<(), ObjectError> {
     if OBJECT.is_empty() { Err(ObjectError::NotBuilt) } else { Ok(()) }
+}
+
+/// The object as it is embedded; empty where it was built without the toolchain for it.
+pub fn embedded() -> &'static [u8] {
+    OBJECT
 }
 
 /// Loads the object.
@@ -103,7 +142,9 @@ pub fn load(settings: &Settings) -> Result<Loaded, ObjectError> {
 
 fn load_object(settings: &Settings) -> Result<Ebpf, ObjectError> {
     let snap = settings.snap.0.clamp(MIN_SNAP, MAX_SNAP);
-    let wake = u64::from(settings.ring.bytes()) / 8;
+    let slots = InterfaceTable::slots(settings.interfaces);
+    let wake = if settings.wake_each { EVERY_RECORD } else { u64::from(settings.ring.bytes()) / 8 };
+    let demands = settings.demands();
     let vxlan_port = settings.vxlan_port.unwrap_or(0);
     let log_level = if settings.debug { aya_log::Level::Trace as u8 } else { 0 };
     let mut loader = EbpfLoader::new();
@@ -113,12 +154,19 @@ fn load_object(settings: &Settings) -> Result<Ebpf, ObjectError> {
         .override_global("SNAP_LENGTH", &snap, true)
         .override_global("WAKE_BYTES", &wake, true)
         .override_global("VXLAN_PORT", &vxlan_port, true)
+        .override_global("DEMANDS", &demands, true)
+        .override_global("SLOTS", &slots, true)
+        .map_max_entries("INTERFACES", slots)
         .override_global(aya_log::LEVEL, &log_level, false);
     if !settings.debug {
         // The log's ring is part of the object: the smallest one that the kernel makes.
         loader.map_max_entries("AYA_LOGS", 4096);
     }
-    loader.load(OBJECT).map_err(ObjectError::load)
+    let mut object = Cow::Borrowed(OBJECT);
+    if let Some(filter) = &settings.filter {
+        filter.write_into(object.to_mut())?;
+    }
+    loader.load(&object).map_err(ObjectError::load)
 }
 
 fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ObjectError> {
@@ -204,6 +252,9 @@ pub enum ObjectError {
         /// Why.
         source: ProgramError,
     },
+    /// The user's filter cannot be a part of the programs.
+    #[error(transparent)]
+    Room(#[from] RoomError),
     /// The log of the programs cannot be read.
     #[error("cannot read the log of the eBPF programs")]
     Log(#[source] aya_log::Error),
@@ -245,7 +296,10 @@ impl ObjectError {
 
 impl ExitStatus for ObjectError {
     fn exit(&self) -> Exit {
-        Exit::Environment
+        match self {
+            Self::Room(RoomError::TooLong { .. }) => Exit::Usage,
+            _ => Exit::Environment,
+        }
     }
 }
 

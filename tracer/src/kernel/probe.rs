@@ -1,5 +1,8 @@
 //! What this process may do and what this kernel can do, asked before anything fails half-way.
 
+mod capability;
+pub mod trial;
+
 use std::fs;
 use std::io;
 
@@ -7,41 +10,9 @@ use aya::maps::MapType;
 use aya::sys::is_map_supported;
 use thiserror::Error;
 
+pub use capability::{Capability, CapabilitySet, Privileges};
+
 use crate::error::{Exit, ExitStatus};
-
-/// Capabilities that observing packets needs (capabilities(7)).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Capability {
-    /// Attach programs to interfaces.
-    NetAdmin,
-    /// Enter a network namespace.
-    SysAdmin,
-    /// Load programs with pointer arithmetic.
-    Perfmon,
-    /// Load programs and make maps.
-    Bpf,
-}
-
-impl Capability {
-    const fn bit(self) -> u32 {
-        match self {
-            Self::NetAdmin => 12,
-            Self::SysAdmin => 21,
-            Self::Perfmon => 38,
-            Self::Bpf => 39,
-        }
-    }
-
-    /// Name as `setcap` takes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NetAdmin => "cap_net_admin",
-            Self::SysAdmin => "cap_sys_admin",
-            Self::Perfmon => "cap_perfmon",
-            Self::Bpf => "cap_bpf",
-        }
-    }
-}
 
 /// What the environment lacks.
 #[derive(Debug, Error)]
@@ -85,21 +56,28 @@ impl ExitStatus for ProbeError {
 
 /// Fails when the process may not observe packets, or (`enter_netns`) not enter a network namespace.
 pub fn capabilities(enter_netns: bool) -> Result<(), ProbeError> {
-    const STATUS: &str = "/proc/self/status";
-    let status = fs::read_to_string(STATUS).map_err(|source| ProbeError::Proc { path: STATUS, source })?;
-    let effective = effective(&status);
+    let effective = privileges()?.effective;
     let mut needed = vec![Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
     if enter_netns {
         needed.push(Capability::SysAdmin);
     }
-    let missing: Vec<_> =
-        needed.iter().copied().filter(|capability| !holds(effective, *capability)).collect();
+    let missing: Vec<_> = needed.iter().copied().filter(|capability| !effective.holds(*capability)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let program =
-        std::env::current_exe().map_or_else(|_| "kflow".to_owned(), |path| path.display().to_string());
-    Err(ProbeError::Capabilities { missing, needed, program })
+    Err(ProbeError::Capabilities { missing, needed, program: program() })
+}
+
+/// What this process is permitted, as `/proc/self/status` tells it.
+pub fn privileges() -> Result<Privileges, ProbeError> {
+    const STATUS: &str = "/proc/self/status";
+    let status = fs::read_to_string(STATUS).map_err(|source| ProbeError::Proc { path: STATUS, source })?;
+    Ok(Privileges::parse(&status))
+}
+
+/// Path of this program, for commands to be typed; its name where the path cannot be told.
+pub fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "kflow".to_owned(), |path| path.display().to_string())
 }
 
 /// Fails on a kernel without the ring buffer, the floor of what kflow works with.
@@ -108,9 +86,13 @@ pub fn ring_buffer() -> Result<(), ProbeError> {
     if is_map_supported(MapType::RingBuf).unwrap_or(true) {
         return Ok(());
     }
-    let release = nix::sys::utsname::uname()
-        .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned());
-    Err(ProbeError::NoRingBuffer { release })
+    Err(ProbeError::NoRingBuffer { release: release() })
+}
+
+/// The kernel's release, as `uname -r` prints it; `unknown` where the kernel does not tell.
+pub fn release() -> String {
+    nix::sys::utsname::uname()
+        .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned())
 }
 
 /// Lifts the limit on locked memory, which maps counted against before Linux 5.11. Without the privilege to do
@@ -120,24 +102,6 @@ pub fn lift_memory_limit() {
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }
 
-/// Before Linux 5.8 split them off, `CAP_SYS_ADMIN` was what BPF needed, and it still implies the new ones.
-fn holds(effective: u64, capability: Capability) -> bool {
-    let has = |capability: Capability| effective & (1 << capability.bit()) != 0;
-    match capability {
-        Capability::Bpf | Capability::Perfmon => has(capability) || has(Capability::SysAdmin),
-        Capability::NetAdmin | Capability::SysAdmin => has(capability),
-    }
-}
-
-/// The `CapEff` line of `/proc/PID/status`; none when it is not there.
-fn effective(status: &str) -> u64 {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0)
-}
-
 fn names(capabilities: &[Capability]) -> String {
     capabilities.iter().map(|capability| capability.name()).collect::<Vec<_>>().join(",")
 }
@@ -145,22 +109,6 @@ fn names(capabilities: &[Capability]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn effective_set_is_read_from_the_status_file() {
-        let status = "Name:\tkflow\nCapPrm:\t0000000000000000\nCapEff:\t000000c000001000\n";
-        let effective = effective(status);
-        assert!(holds(effective, Capability::Bpf) && holds(effective, Capability::Perfmon));
-        assert!(holds(effective, Capability::NetAdmin) && !holds(effective, Capability::SysAdmin));
-        assert_eq!(super::effective("nothing"), 0);
-    }
-
-    #[test]
-    fn sys_admin_implies_the_bpf_capabilities_but_not_net_admin() {
-        let effective = 1 << Capability::SysAdmin.bit();
-        assert!(holds(effective, Capability::Bpf) && holds(effective, Capability::Perfmon));
-        assert!(!holds(effective, Capability::NetAdmin));
-    }
 
     #[test]
     fn error_says_which_capability_and_how_to_give_it() {

@@ -5,7 +5,6 @@
 
 mod file;
 mod input;
-mod interrupt;
 mod name;
 mod place;
 mod plan;
@@ -31,9 +30,9 @@ use super::plan::unwatched;
 use super::{TraceError, options};
 use crate::cli::trace::TraceArgs;
 use crate::error::{Exit, ExitStatus};
+use crate::interrupt::Interrupt;
 use file::CaptureFile;
 use input::InputError;
-use interrupt::Interrupt;
 use place::{PlaceError, Places};
 use plan::OfflinePlan;
 use progress::Meter;

@@ -5,17 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tracer_core::resolve::{ClusterState, Names, Party, ResolveError, Scope, SeedKind, StateError};
+use tracer_core::resolve::{ClusterState, Names, Party, ResolveError, Scope, SeedKind};
 
 use crate::cli::trace::{Format, TraceArgs};
 use crate::error::{Exit, ExitStatus};
 
-/// Why the flags make no plan.
+/// Why there is no cluster state.
 #[derive(Debug, Error)]
-pub enum PlanError {
+pub enum StateFileError {
     /// The state file cannot be read.
     #[error("cannot read the cluster state {}", path.display())]
-    ReadState {
+    Read {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -23,12 +23,26 @@ pub enum PlanError {
     },
     /// The state file is no cluster state.
     #[error("{}", path.display())]
-    State {
+    Malformed {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: StateError,
+        source: tracer_core::resolve::StateError,
     },
+}
+
+impl ExitStatus for StateFileError {
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+}
+
+/// Why the flags make no plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The cluster state.
+    #[error(transparent)]
+    State(#[from] StateFileError),
     /// An end cannot be resolved without a cluster's state.
     #[error(
         "{0:?} is a name, and no cluster state tells its address: add --state FILE (the JSON of `kubectl get nodes,pods,services,endpointslices -A -o json`)"
@@ -179,8 +193,14 @@ pub(super) fn check_recording(args: &TraceArgs) -> Result<(), PlanError> {
 
 pub(super) fn state(args: &TraceArgs) -> Result<ClusterState, PlanError> {
     let Some(path) = &args.state else { return Ok(ClusterState::default()) };
-    let json = fs::read(path).map_err(|source| PlanError::ReadState { path: path.clone(), source })?;
-    ClusterState::from_json(&json).map_err(|source| PlanError::State { path: path.clone(), source })
+    Ok(read_state(path)?)
+}
+
+/// Reads a cluster state.
+pub fn read_state(path: &Path) -> Result<ClusterState, StateFileError> {
+    let json = fs::read(path).map_err(|source| StateFileError::Read { path: path.to_owned(), source })?;
+    ClusterState::from_json(&json)
+        .map_err(|source| StateFileError::Malformed { path: path.to_owned(), source })
 }
 
 fn places(args: &TraceArgs, state: &ClusterState) -> Result<Vec<Place>, PlanError> {

@@ -10,10 +10,10 @@ use tracer_core::units::Timestamp;
 
 use super::OfflineError;
 use super::input::Input;
-use super::interrupt::{Interrupt, Interruptible};
 use super::name::FileName;
 use super::place::{Naming, PlaceError, Places, is_own};
 use crate::error::chain;
+use crate::interrupt::{Interrupt, Interruptible};
 
 /// A file whose packets are handed over one by one, its other items as they come.
 pub(super) struct CaptureFile {

@@ -1,0 +1,221 @@
+//! From packets as they were seen to what was asked for: lines or files, of segments, headers or whole packets.
+
+use std::borrow::Cow;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+use nix::sys::signalfd::SignalFd;
+use tracer_core::capture::{Frame, Interface, InterfaceId, LinkLayer, Section, Statistics};
+use tracer_core::output::line::LineOptions;
+use tracer_core::packet::segment::{Segmenter, header_len};
+use tracer_core::units::Timestamp;
+
+use super::lines::Lines;
+use super::{Keep, Product, Shape};
+use crate::sink::{FileId, Recorder, Setup, SinkError, Written};
+
+/// What is told of an interface besides its packets.
+struct Described {
+    label: String,
+    link: LinkLayer,
+}
+
+enum Output {
+    Lines(Box<Lines>),
+    Files(Box<Recorder>),
+}
+
+/// Takes packets and does with them what was asked for.
+pub(super) struct Pipeline {
+    output: Output,
+    interfaces: Vec<Described>,
+    segmenter: Option<Segmenter>,
+    keep: Keep,
+    /// Something was written since it was last flushed.
+    is_dirty: bool,
+}
+
+/// What a pipeline begins with.
+pub(super) struct Beginning {
+    pub(super) section: Section,
+    /// Of the first packet, or now.
+    pub(super) time: Timestamp,
+    /// Whether lines tell their interface.
+    pub(super) label: bool,
+    /// Bytes over all files.
+    pub(super) limit: Option<u64>,
+    /// The file that is read, which must not be written over.
+    pub(super) source: Option<FileId>,
+}
+
+impl Pipeline {
+    pub(super) fn open(
+        product: Product,
+        shape: Shape,
+        beginning: Beginning,
+        signals: Option<Rc<SignalFd>>,
+    ) -> Result<Self, SinkError> {
+        let Beginning { section, time, label, limit, source } = beginning;
+        let output = match product {
+            Product::Lines(options) => {
+                let options = LineOptions { label, ..options };
+                Output::Lines(Box::new(Lines::new(options, signals)?))
+            }
+            Product::Capture(target, format) => {
+                let snap = shape.keep.snap();
+                let setup = Setup { target, format, section, snap, begin: time, limit, source };
+                Output::Files(Box::new(Recorder::open(setup, signals)?))
+            }
+        };
+        Ok(Self {
+            output,
+            interfaces: Vec::new(),
+            segmenter: shape.segment.then(Segmenter::default),
+            keep: shape.keep,
+            is_dirty: true,
+        })
+    }
+
+    pub(super) fn interface(&mut self, interface: &Interface) -> Result<InterfaceId, SinkError> {
+        self.is_dirty = true;
+        let id = match &mut self.output {
+            Output::Lines(_) => InterfaceId(u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX)),
+            Output::Files(recorder) => recorder.interface(interface)?,
+        };
+        self.interfaces.push(Described { label: label(interface), link: interface.link });
+        Ok(id)
+    }
+
+    /// An interface is gone, or has another name.
+    pub(super) fn retire(&mut self, interface: InterfaceId) {
+        if let Output::Files(recorder) = &mut self.output {
+            recorder.retire(interface);
+        }
+    }
+
+    /// Returns whether the packet is in the output; it is not once that is full.
+    pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<bool, SinkError> {
+        self.is_dirty = true;
+        let Self { output, interfaces, segmenter, keep, .. } = self;
+        let link = interfaces.get(frame.interface.0 as usize).map_or(LinkLayer::Ethernet, |known| known.link);
+        let Some(segmenter) = segmenter else {
+            return write(output, interfaces, *keep, link, frame);
+        };
+        let mut is_written = true;
+        segmenter.segments(frame, link, |segment| {
+            is_written &= write(output, interfaces, *keep, link, segment)?;
+            Ok::<_, SinkError>(())
+        })?;
+        Ok(is_written)
+    }
+
+    pub(super) fn statistics(
+        &mut self,
+        interface: InterfaceId,
+        time: Timestamp,
+        statistics: &Statistics,
+    ) -> Result<(), SinkError> {
+        self.is_dirty = true;
+        match &mut self.output {
+            Output::Lines(_) => Ok(()),
+            Output::Files(recorder) => recorder.statistics(interface, time, statistics),
+        }
+    }
+
+    /// Counters that a file ends with if another one follows it.
+    pub(super) fn remember(&mut self, interface: InterfaceId, time: Timestamp, statistics: &Statistics) {
+        if let Output::Files(recorder) = &mut self.output {
+            recorder.remember(interface, time, statistics);
+        }
+    }
+
+    /// Whether there may be several files, which counters are remembered for.
+    pub(super) fn is_rotating(&self) -> bool {
+        matches!(&self.output, Output::Files(recorder) if recorder.is_rotating())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        matches!(&self.output, Output::Files(recorder) if recorder.is_full())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+        if !self.is_dirty {
+            return Ok(());
+        }
+        self.is_dirty = false;
+        match &mut self.output {
+            Output::Lines(lines) => lines.flush(),
+            Output::Files(recorder) => recorder.flush(),
+        }
+    }
+
+    /// What can be waited on for a reader that goes away.
+    pub(super) fn stream(&self) -> Option<BorrowedFd<'_>> {
+        match &self.output {
+            Output::Lines(lines) => lines.stream(),
+            Output::Files(recorder) => recorder.pipe(),
+        }
+    }
+
+    /// Bytes written so far; 0 for lines.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.output {
+            Output::Lines(_) => 0,
+            Output::Files(recorder) => recorder.bytes(),
+        }
+    }
+
+    /// Packets, or segments, that the output has; those that a full disk cut off are not among them.
+    pub(super) fn packets(&self) -> u64 {
+        match &self.output {
+            Output::Lines(lines) => lines.packets(),
+            Output::Files(recorder) => recorder.packets(),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Written, SinkError> {
+        self.flush()?;
+        match self.output {
+            Output::Lines(lines) => Ok(Written { packets: lines.packets(), ..Written::default() }),
+            Output::Files(recorder) => recorder.finish(),
+        }
+    }
+}
+
+fn write(
+    output: &mut Output,
+    interfaces: &[Described],
+    keep: Keep,
+    link: LinkLayer,
+    frame: &Frame<'_>,
+) -> Result<bool, SinkError> {
+    let kept = match keep {
+        Keep::Headers => header_len(link, &frame.data),
+        // A record, or a packet of a file, may have more than was asked for.
+        Keep::Bytes(snap) => frame.data.len().min(snap.0 as usize),
+    };
+    let cut;
+    let frame = if kept < frame.data.len() {
+        let data = Cow::Borrowed(&frame.data[..kept]);
+        cut = Frame { data, comment: frame.comment.clone(), ..*frame };
+        &cut
+    } else {
+        frame
+    };
+    match output {
+        Output::Lines(lines) => {
+            let label = interfaces.get(frame.interface.0 as usize).map_or("", |known| known.label.as_str());
+            lines.frame(frame, label, link).map(|()| true)
+        }
+        Output::Files(recorder) => recorder.frame(frame),
+    }
+}
+
+/// Node, where the interface tells one, and interface, a pod's with the pod before it.
+fn label(interface: &Interface) -> String {
+    let name = match &interface.pod {
+        Some(pod) => format!("{pod}:{}", interface.name),
+        None => interface.name.clone(),
+    };
+    interface.node.as_ref().map_or(name.clone(), |node| format!("{node} {name}"))
+}
