@@ -64,7 +64,7 @@ pub const LINK_ETHERNET: u32 = 0;
 /// Packets begin with an IP header.
 pub const LINK_NONE: u32 = 1;
 
-/// Where the kernel side is within the packet at hand; of no use between packets and to user space.
+/// Where the kernel side is within the packet at hand, and what else a processor keeps; of no use to user space.
 ///
 /// It is in a map, not on the stack, for the verifier's sake: of what comes from a map it remembers nothing, so that
 /// it checks the way from one header to the next once and not for every sequence of headers.
@@ -83,6 +83,8 @@ pub struct Walk {
     pub source: Address,
     /// Destination address, likewise.
     pub destination: Address,
+    /// Bytes that this processor put into the ring buffer since it last woke user space.
+    pub unannounced: u64,
 }
 
 /// Slots after its own that an interface may be in, its own included, in the table of interfaces.

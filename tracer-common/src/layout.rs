@@ -15,7 +15,7 @@ const _: () = {
     assert!(size_of::<Slot<128>>() == 168 && offset_of!(Slot<128>, data) == 40);
 
     assert!(size_of::<Counters>() == 48);
-    assert!(size_of::<Walk>() == 48 && offset_of!(Walk, source) == 16);
+    assert!(size_of::<Walk>() == 56 && offset_of!(Walk, source) == 16);
     assert!(size_of::<InterfaceState>() == 104 && offset_of!(InterfaceState, directions) == 8);
 
     assert!(size_of::<Address>() == 16 && align_of::<Address>() == 8);

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, bpf_skb_load_bytes};
 use tracer_common::record::{MATCHED, MIN_CAPTURE, MIN_SNAP, RecordHeader, SAMPLE, Slot};
 
@@ -36,33 +36,40 @@ struct Part {
 /// Records one packet, which begins at `origin`, in the smallest class of reservations that holds it. With a small snap
 /// length the verifier sees that the greater classes cannot be reached, and removes them.
 #[inline(always)]
-pub(crate) fn emit(skb: *mut __sk_buff, origin: u32, direction: u8, lost_before: u64) -> Result<(), Lost> {
+pub(crate) fn emit(
+    skb: *mut __sk_buff,
+    origin: u32,
+    direction: u8,
+    lost_before: u64,
+    unannounced: &mut u64,
+) -> Result<(), Lost> {
     // SAFETY: the context of a TC program is valid while it runs.
     let len = unsafe { (*skb).len }.wrapping_sub(origin);
     let captured = len.min(SNAP_LENGTH.load());
     let part = Part { origin, len, captured, kind: MATCHED };
     match captured {
-        0..=128 => emit_in::<128>(skb, direction, part, lost_before),
-        129..=256 => emit_in::<256>(skb, direction, part, lost_before),
-        257..=512 => emit_in::<512>(skb, direction, part, lost_before),
-        513..=1024 => emit_in::<1024>(skb, direction, part, lost_before),
-        1025..=1536 => emit_in::<1536>(skb, direction, part, lost_before),
-        1537..=4096 => emit_in::<4096>(skb, direction, part, lost_before),
-        4097..=16_384 => emit_in::<16_384>(skb, direction, part, lost_before),
-        16_385..=66_048 => emit_in::<66_048>(skb, direction, part, lost_before),
-        _ => emit_in::<262_144>(skb, direction, part, lost_before),
+        0..=96 => emit_in::<96>(skb, direction, part, lost_before, unannounced),
+        97..=128 => emit_in::<128>(skb, direction, part, lost_before, unannounced),
+        129..=256 => emit_in::<256>(skb, direction, part, lost_before, unannounced),
+        257..=512 => emit_in::<512>(skb, direction, part, lost_before, unannounced),
+        513..=1024 => emit_in::<1024>(skb, direction, part, lost_before, unannounced),
+        1025..=1536 => emit_in::<1536>(skb, direction, part, lost_before, unannounced),
+        1537..=4096 => emit_in::<4096>(skb, direction, part, lost_before, unannounced),
+        4097..=16_384 => emit_in::<16_384>(skb, direction, part, lost_before, unannounced),
+        16_385..=66_048 => emit_in::<66_048>(skb, direction, part, lost_before, unannounced),
+        _ => emit_in::<262_144>(skb, direction, part, lost_before, unannounced),
     }
 }
 
 /// Records the first bytes of a packet that did not match, if there is room.
 #[inline(always)]
-pub(crate) fn sample(skb: *mut __sk_buff, origin: u32, direction: u8) {
+pub(crate) fn sample(skb: *mut __sk_buff, origin: u32, direction: u8, unannounced: &mut u64) {
     const SIZE: usize = 2 * MIN_SNAP as usize;
     // SAFETY: the context of a TC program is valid while it runs.
     let len = unsafe { (*skb).len }.wrapping_sub(origin);
     let part = Part { origin, len, captured: len.min(SIZE as u32), kind: SAMPLE };
     // One that finds no room is one sample less.
-    let _ = emit_in::<SIZE>(skb, direction, part, 0);
+    let _ = emit_in::<SIZE>(skb, direction, part, 0, unannounced);
 }
 
 #[inline(always)]
@@ -71,6 +78,7 @@ fn emit_in<const N: usize>(
     direction: u8,
     part: Part,
     lost_before: u64,
+    unannounced: &mut u64,
 ) -> Result<(), Lost> {
     let mut slot = RECORDS.reserve::<Slot<N>>(0).ok_or(Lost::RingFull)?;
     let pointer = slot.as_mut_ptr();
@@ -80,7 +88,7 @@ fn emit_in<const N: usize>(
         load_bounded(skb, part, (&raw mut (*pointer).data).cast(), N as u64)
     };
     if loaded {
-        slot.submit(wakeup(size_of::<Slot<N>>() as u64 + RING_HEADER));
+        slot.submit(wakeup(size_of::<Slot<N>>() as u64 + RING_HEADER, unannounced));
         Ok(())
     } else {
         slot.discard(u64::from(BPF_RB_NO_WAKEUP));
@@ -138,14 +146,16 @@ fn opaque(mut value: u64) -> u64 {
     value
 }
 
-/// User space looks into the ring many times a second, so a packet need not wake it. The one that makes the waiting
-/// bytes pass a multiple of `WAKE_BYTES` does; not every packet above it, since a wake-up costs more than all the rest.
+/// User space looks into the ring many times a second, so a packet need not wake it. The one that makes this processor's
+/// bytes since the last time reach `WAKE_BYTES` does; not every packet, since a wake-up costs more than all the rest.
 #[inline(always)]
-fn wakeup(size: u64) -> u64 {
-    let step = WAKE_BYTES.load();
-    let waiting = RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let wakes = waiting >= step && waiting & step.wrapping_sub(1) < size;
-    u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+fn wakeup(size: u64, unannounced: &mut u64) -> u64 {
+    *unannounced += size;
+    if *unannounced < WAKE_BYTES.load() {
+        return u64::from(BPF_RB_NO_WAKEUP);
+    }
+    *unannounced = 0;
+    u64::from(BPF_RB_FORCE_WAKEUP)
 }
 
 #[inline(always)]

@@ -58,23 +58,30 @@ fn observe(ctx: &TcContext, direction: u8) {
     let Some(walk) = maps::WALK.get_ptr_mut(0) else { return };
     // SAFETY: the map's values of this processor; hooks of one processor do not interrupt each other, and array maps
     // keep their values.
-    let (link, counters) = unsafe { ((*interface).link, &mut (*interface).directions[direction as usize]) };
+    let (link, counters, unannounced) = unsafe {
+        ((*interface).link, &mut (*interface).directions[direction as usize], &mut (*walk).unannounced)
+    };
     counters.seen += 1;
-    // By way of the map: the verifier then follows one unknown number, not one path for each way to it.
-    // SAFETY: as above.
-    let origin = unsafe {
-        (&raw mut (*walk).offset).write_volatile(parse::origin(skb, link));
-        (&raw const (*walk).offset).read_volatile()
+    let demands = maps::DEMANDS.load();
+    let origin = if link == LINK_ETHERNET && demands & (BY_ADDRESS | BY_INNERMOST) == 0 {
+        0
+    } else {
+        // By way of the map: the verifier then follows one unknown number, not one path for each way to it.
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*walk).offset).write_volatile(parse::origin(skb, link));
+            (&raw const (*walk).offset).read_volatile()
+        }
     };
     let matches = matches(skb, link, origin, direction, walk);
     trace!(ctx, "interface {}, packet of {} bytes, matches {}", ifindex, ctx.len(), u32::from(matches));
     if matches {
-        record(ctx, origin, direction, counters);
+        record(ctx, origin, direction, counters, unannounced);
     } else {
         counters.filtered += 1;
         let is_power_of_two = counters.filtered & counters.filtered.wrapping_sub(1) == 0;
-        if maps::DEMANDS.load() & SAMPLES != 0 && is_power_of_two {
-            emit::sample(skb, origin, direction);
+        if demands & SAMPLES != 0 && is_power_of_two {
+            emit::sample(skb, origin, direction, unannounced);
         }
     }
 }
@@ -115,8 +122,8 @@ fn matches(skb: *mut __sk_buff, link: u32, origin: u32, direction: u8, walk: *mu
 }
 
 #[inline(always)]
-fn record(ctx: &TcContext, origin: u32, direction: u8, counters: &mut Counters) {
-    match emit::emit(ctx.skb.skb, origin, direction, counters.lost_since_record) {
+fn record(ctx: &TcContext, origin: u32, direction: u8, counters: &mut Counters, unannounced: &mut u64) {
+    match emit::emit(ctx.skb.skb, origin, direction, counters.lost_since_record, unannounced) {
         Ok(()) => {
             counters.written += 1;
             counters.lost_since_record = 0;

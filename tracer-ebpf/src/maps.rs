@@ -37,8 +37,8 @@ pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[unsafe(no_mangle)]
 pub(crate) static SNAP_LENGTH: Global<u32> = Global::new(128);
 
-/// User space is woken when the bytes that wait in the ring pass a multiple of this, a power of two; otherwise it
-/// looks by itself in time.
+/// User space is woken when a processor has put so many bytes into the ring since the last time; otherwise it looks by
+/// itself in time.
 #[unsafe(no_mangle)]
 pub(crate) static WAKE_BYTES: Global<u64> = Global::new(1 << 17);
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, SchedClassifier};
+use aya::util::online_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
 use thiserror::Error;
@@ -20,8 +21,8 @@ use crate::error::{Exit, ExitStatus};
 /// The object as `build.rs` left it: empty where the toolchain for it is not there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
-/// The least step of the ring: every record passes a multiple of it.
-const EVERY_RECORD: u64 = 8;
+/// A record is always as large as this.
+const EVERY_RECORD: u64 = 1;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -42,6 +43,13 @@ impl RingSize {
     /// The size.
     pub const fn bytes(self) -> u32 {
         self.0
+    }
+
+    /// Bytes after which a processor wakes user space: an eighth of the ring has come together at the latest when all
+    /// of them are about to.
+    fn wake_bytes(self) -> u64 {
+        let processors = online_cpus().map_or(1, |processors| processors.len().max(1));
+        u64::from(self.0) / 8 / processors as u64
     }
 }
 
@@ -143,7 +151,7 @@ pub fn load(settings: &Settings) -> Result<Loaded, ObjectError> {
 fn load_object(settings: &Settings) -> Result<Ebpf, ObjectError> {
     let snap = settings.snap.0.clamp(MIN_SNAP, MAX_SNAP);
     let slots = InterfaceTable::slots(settings.interfaces);
-    let wake = if settings.wake_each { EVERY_RECORD } else { u64::from(settings.ring.bytes()) / 8 };
+    let wake = if settings.wake_each { EVERY_RECORD } else { settings.ring.wake_bytes() };
     let demands = settings.demands();
     let vxlan_port = settings.vxlan_port.unwrap_or(0);
     let log_level = if settings.debug { aya_log::Level::Trace as u8 } else { 0 };
