@@ -1,190 +1,45 @@
-//! How fast captures are traced, and in how much memory, beside tshark on the same files in the same run.
+//! How fast kflow is, beside the tool that does the same, in the same run.
 
-mod capture;
+mod live;
 mod measure;
-mod result;
-mod table;
+mod trace;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use anyhow::{Result, bail};
 
-use anyhow::{Context as _, Result, ensure};
-
-use self::capture::Capture;
-use self::measure::{Meter, Run, median};
-use self::table::{HEAD, Row};
-use crate::setup;
-use crate::step::{output, run, step};
 use crate::workspace::Workspace;
 
-/// Frames of the captures that show how time and memory grow.
-const GROWTH: [u64; 5] = [100_000, 300_000, 1_000_000, 3_000_000, 10_000_000];
-/// Frames of the capture that the requirements are about.
-const MAIN: u64 = 5_000_000;
-/// Runs of which the median counts; tshark's are the first of as many pairs.
-const RUNS: usize = 5;
-const TSHARK_RUNS: usize = 3;
-const GROWTH_RUNS: usize = 3;
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Tracing captures, beside tshark.
+    Trace,
+    /// Live captures, beside tcpdump.
+    Capture,
+}
 
-/// What the main capture must do: observations a second and times as fast as tshark, both by the processor's time, and
-/// MiB.
-const LEAST_RATE: f64 = 1e6;
-const LEAST_RATIO: f64 = 10.0;
-const MOST_MEMORY: f64 = 512.0;
-/// How many times as much time or memory per observation the largest capture may take as one of a third of it.
-const LINEAR: f64 = 1.5;
+impl Part {
+    /// By its name on the command line.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "trace" => Some(Self::Trace),
+            "capture" => Some(Self::Capture),
+            _ => None,
+        }
+    }
+}
 
-/// Measures, prints a table, and fails where a requirement is missed.
-pub(crate) fn bench(workspace: &Workspace) -> Result<()> {
-    let bench = step("setup and build (release)", || Bench::new(workspace))?;
-    let mut rows = Vec::new();
-    for frames in GROWTH {
-        rows.push(step(&format!("{frames} observations"), || bench.measure(frames, GROWTH_RUNS, 0))?);
+/// Measures one part or all, prints tables, and fails where a requirement is missed.
+pub(crate) fn bench(workspace: &Workspace, part: Option<Part>) -> Result<()> {
+    let wants = |one| part.is_none_or(|part| part == one);
+    let mut missed = Vec::new();
+    if wants(Part::Capture) {
+        missed.extend(live::bench(workspace)?);
     }
-    let main = step(&format!("{MAIN} observations"), || bench.measure(MAIN, RUNS, TSHARK_RUNS))?;
-    println!("{}\n{HEAD}", bench.versions()?);
-    for row in rows.iter().chain([&main]) {
-        println!("{}", row.line());
+    if wants(Part::Trace) {
+        missed.extend(trace::bench(workspace)?);
     }
-    let missed = [missed_by_main(&main), missed_by_growth(&rows)].concat();
-    ensure!(missed.is_empty(), "{}", missed.join("; "));
+    if !missed.is_empty() {
+        bail!("{}", missed.join("; "));
+    }
     Ok(())
-}
-
-struct Bench {
-    kflow: PathBuf,
-    maker: PathBuf,
-    tshark: PathBuf,
-    meter: Meter,
-    folder: PathBuf,
-}
-
-impl Bench {
-    fn new(workspace: &Workspace) -> Result<Self> {
-        let tshark = setup::program("tshark", "tshark", "kflow is measured beside it")?;
-        let what = "--package tracer --package tests --bin kflow --bin make_capture --bin measure";
-        run(&mut workspace.cargo(&format!("build --locked --release {what}")))?;
-        let release = workspace.target().join("release");
-        let folder = workspace.target().join("bench");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self {
-            kflow: release.join("kflow"),
-            maker: release.join("make_capture"),
-            tshark,
-            meter: Meter { program: release.join("measure") },
-            folder,
-        })
-    }
-
-    /// Runs both programs in turn.
-    fn measure(&self, frames: u64, runs: usize, tshark_runs: usize) -> Result<Row> {
-        let capture = capture::provide(&self.maker, &self.folder, frames)?;
-        capture.warm()?;
-        let (mut kflow, mut tshark, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        for number in 0..runs {
-            let ours = self.kflow(&capture)?;
-            kflow.push(ours);
-            if number < tshark_runs {
-                let theirs = self.tshark(&capture)?;
-                tshark.push(theirs);
-                ratios.push(theirs.processor / ours.processor);
-            }
-        }
-        Ok(Row {
-            frames: capture.frames,
-            connections: capture.connections,
-            kflow: Run::median(&kflow).context("no run")?,
-            tshark: Run::median(&tshark).zip(median(ratios)),
-        })
-    }
-
-    fn kflow(&self, capture: &Capture) -> Result<Run> {
-        let told = self.folder.join("kflow.jsonl");
-        let mut command = Command::new(&self.kflow);
-        command.arg("trace").arg("-r").arg(&capture.path).args(["-o", "json"]);
-        let run = self.meter.run(&command, &told)?;
-        ensure!(run.exit_code == 0, "kflow ended with code {}", run.exit_code);
-        result::check(&told, capture)?;
-        Ok(run)
-    }
-
-    /// Its output goes nowhere: it does not have to wait for a disk either.
-    fn tshark(&self, capture: &Capture) -> Result<Run> {
-        let mut command = Command::new(&self.tshark);
-        command.arg("-r").arg(&capture.path).args(["-T", "fields"]);
-        command
-            .args(["frame.time_epoch", "ip.src", "ip.dst", "tcp.seq"].iter().flat_map(|field| ["-e", field]));
-        let run = self.meter.run(&command, "/dev/null".as_ref())?;
-        ensure!(run.exit_code == 0, "tshark ended with code {}", run.exit_code);
-        Ok(run)
-    }
-
-    fn versions(&self) -> Result<String> {
-        let first_line = |program: &PathBuf| {
-            let text = output(Command::new(program).arg("--version"))?;
-            anyhow::Ok(text.lines().next().unwrap_or_default().to_owned())
-        };
-        Ok(format!("\n{}; {}; one core, medians\n", first_line(&self.kflow)?, first_line(&self.tshark)?))
-    }
-}
-
-fn missed_by_main(row: &Row) -> Vec<String> {
-    let mut missed = Vec::new();
-    let rate = row.observations_per_second();
-    if rate < LEAST_RATE {
-        missed.push(format!("{rate:.0} observations/s, less than {LEAST_RATE:.0}"));
-    }
-    if let Some((_, ratio)) = row.tshark.filter(|(_, ratio)| *ratio < LEAST_RATIO) {
-        missed.push(format!("{ratio:.1} times as fast as tshark, less than {LEAST_RATIO:.0}"));
-    }
-    if row.memory() > MOST_MEMORY {
-        missed.push(format!("{:.0} MiB, more than {MOST_MEMORY:.0}", row.memory()));
-    }
-    missed
-}
-
-/// The growth from a third of the largest capture to the whole of it: in smaller ones the window is never full, and
-/// what every run takes weighs in.
-fn missed_by_growth(rows: &[Row]) -> Vec<String> {
-    let Some(last) = rows.last() else { return Vec::new() };
-    let Some(third) = rows.iter().min_by_key(|row| (row.frames * 3).abs_diff(last.frames)) else {
-        return Vec::new();
-    };
-    let mut missed = Vec::new();
-    let mut compare = |what: &str, small: f64, large: f64| {
-        if large > LINEAR * small {
-            missed.push(format!("{what} grows from {small:.0} to {large:.0}, which is not linear"));
-        }
-    };
-    compare("nanoseconds per observation", third.time_each(), last.time_each());
-    compare("bytes per observation", third.memory_each(), last.memory_each());
-    missed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(frames: u64, seconds: f64, mebibytes: f64) -> Row {
-        let kflow = Run { seconds, processor: seconds, memory: mebibytes * 1024.0, exit_code: 0 };
-        Row { frames, connections: 1, kflow, tshark: Some((Run { seconds: seconds * 20.0, ..kflow }, 20.0)) }
-    }
-
-    #[test]
-    fn requirements() {
-        assert!(missed_by_main(&row(5_000_000, 4.9, 500.0)).is_empty());
-        assert_eq!(missed_by_main(&row(5_000_000, 5.1, 513.0)).len(), 2);
-        let slow = Row { tshark: Some((row(1, 1.0, 1.0).kflow, 9.9)), ..row(5_000_000, 4.9, 500.0) };
-        assert_eq!(missed_by_main(&slow).len(), 1);
-    }
-
-    #[test]
-    fn growth_is_measured_from_a_third() {
-        let rows = |seconds: f64, mebibytes: f64| {
-            [row(100_000, 9.0, 9.0), row(3_000_006, 3.0, 180.0), row(10_000_001, seconds, mebibytes)]
-        };
-        assert!(missed_by_growth(&rows(14.0, 400.0)).is_empty());
-        assert_eq!(missed_by_growth(&rows(16.0, 1000.0)).len(), 2);
-    }
 }

@@ -25,7 +25,8 @@ usage: cargo xtask COMMAND
   demo           trace three requests across a two-node lab with the released kflow (root)
   test [FILTER]  set up, build, run the unit tests and those on the lab (root)
   accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
-  bench          time and memory of tracing captures of up to 10 million packets, beside tshark
+  bench [PART]   trace: time and memory of tracing captures of up to 10 million packets, beside tshark;
+                 capture: what a live capture costs, beside tcpdump (root)
   fuzz [SECONDS] run the fuzz targets, each for so long (60)
   lint           formats, clippy of host and eBPF crates and fuzz targets, dependency direction, licences
   ci             lint, then test
@@ -42,7 +43,7 @@ enum Command {
     Demo,
     Test { filter: Option<String> },
     Accuracy,
-    Bench,
+    Bench { part: Option<bench::Part> },
     Fuzz { seconds: u32 },
     Lint,
     Ci,
@@ -72,7 +73,8 @@ fn parse(args: &[String]) -> Option<Command> {
         ["test"] => Some(Command::Test { filter: None }),
         ["test", filter] => Some(Command::Test { filter: Some((*filter).to_owned()) }),
         ["accuracy"] => Some(Command::Accuracy),
-        ["bench"] => Some(Command::Bench),
+        ["bench"] => Some(Command::Bench { part: None }),
+        ["bench", part] => bench::Part::named(part).map(|part| Command::Bench { part: Some(part) }),
         ["fuzz"] => Some(Command::Fuzz { seconds: FUZZ_SECONDS }),
         ["fuzz", seconds] => {
             let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0);
@@ -96,7 +98,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Demo => demo::demo(&workspace),
         Command::Test { filter } => test::test(&workspace, filter.as_deref()),
         Command::Accuracy => accuracy::accuracy(&workspace),
-        Command::Bench => bench::bench(&workspace),
+        Command::Bench { part } => bench::bench(&workspace, *part),
         Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
         Command::Lint => lint::lint(&workspace),
         Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
@@ -117,6 +119,9 @@ mod tests {
             (&["test"], Some(Command::Test { filter: None })),
             (&["test", "node_port"], Some(filtered)),
             (&["test", "two", "filters"], None),
+            (&["bench"], Some(Command::Bench { part: None })),
+            (&["bench", "capture"], Some(Command::Bench { part: Some(bench::Part::Capture) })),
+            (&["bench", "everything"], None),
             (&["fuzz"], Some(Command::Fuzz { seconds: 60 })),
             (&["fuzz", "5"], Some(Command::Fuzz { seconds: 5 })),
             (&["fuzz", "0"], None),

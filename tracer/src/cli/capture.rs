@@ -29,6 +29,9 @@ use crate::kernel::netns::{NetnsError, NetnsRef};
 use crate::sink::file_size;
 use crate::trace::{StateFileError, read_state};
 
+/// What bridges a stall of the disk of some ten milliseconds at full rate.
+pub(crate) const BUFFER_KIB: u32 = 16_384;
+
 /// Capture packets of the interfaces of this machine, or read them from a file.
 ///
 /// Without -w prints a line for each packet, as `tcpdump -n` does. The filter is an expression of pcap-filter(7), which
@@ -90,7 +93,7 @@ pub struct Arguments {
     #[arg(long)]
     true_link_types: bool,
     /// Size of the buffer between kernel and kflow: a power of two is made of it, at most 1 GiB.
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 8192, value_parser = buffer_size())]
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = BUFFER_KIB, value_parser = buffer_size())]
     buffer: u32,
     /// List the interfaces, and end.
     #[arg(short = 'D', long)]

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::Args;
 use thiserror::Error;
 
+use crate::cli::capture::BUFFER_KIB;
 use crate::doctor::{self, Style};
 use crate::error::{Exit, ExitStatus};
 
@@ -18,7 +19,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     json: bool,
     /// Size of the buffer that the limits on memory are compared with.
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 8192)]
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = BUFFER_KIB)]
     buffer: u32,
 }
 

@@ -26,6 +26,9 @@ const BATCH: usize = 256;
 /// Lines of a child's standard error that are kept for the message of its end.
 const KEPT_LINES: usize = 20;
 
+/// Of each capture, where the user asks for no other: packets are cut short, and there are many captures.
+const BUFFER_KIB: u32 = 8192;
+
 /// Why a capture could not be started.
 #[derive(Debug, Error)]
 pub enum StreamError {
@@ -158,9 +161,7 @@ fn arguments(place: &Place, plan: &TracePlan) -> Vec<String> {
     if let Some(port) = args.vxlan_port {
         add("--vxlan-port", port.to_string());
     }
-    if let Some(size) = args.buffer_size {
-        add("-B", size.to_string());
-    }
+    add("-B", args.buffer_size.unwrap_or(BUFFER_KIB).to_string());
     if let Some(how) = &args.attach {
         add("--attach", how.clone());
     }

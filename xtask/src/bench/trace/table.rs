@@ -1,6 +1,6 @@
 //! Figures as a table, in the form of Markdown.
 
-use super::measure::Run;
+use crate::bench::measure::Run;
 
 /// What was measured on one capture.
 #[derive(Clone, Copy, Debug)]
