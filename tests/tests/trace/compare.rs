@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tests::{
-    Overlay, Tcpdump,
+    Overlay, Tcpdump, TcpdumpOptions,
     lab::topology::{K8S_NODE1, K8S_NODE2, POD_DEST, POD_SRC},
     traffic::Ping,
     wireshark::{self, RawFrame},
@@ -22,8 +22,9 @@ const ETHERNET: usize = 14;
 struct Point {
     namespace: &'static str,
     interface: &'static str,
-    /// tcpdump's filter, and its direction where tcpdump cannot see both on every kernel.
+    /// tcpdump's filter.
     filter: &'static str,
+    /// Where tcpdump cannot see both directions on every kernel.
     is_inbound_only: bool,
     /// Whether its packets begin with an Ethernet header.
     is_ethernet: bool,
@@ -38,8 +39,7 @@ const fn ethernet(namespace: &'static str, interface: &'static str, filter: &'st
 
 /// Where the lab has no ipip device, what leaves by `tunl0` is redirected before tcpdump's tap.
 const fn tunnel(namespace: &'static str) -> Point {
-    let filter = "-Q in tcp or icmp";
-    Point { namespace, interface: "tunl0", filter, is_inbound_only: true, is_ethernet: false }
+    Point { namespace, interface: "tunl0", filter: PLAIN, is_inbound_only: true, is_ethernet: false }
 }
 
 const POINTS: [Point; 8] = [
@@ -56,7 +56,13 @@ const POINTS: [Point; 8] = [
 #[test]
 fn sees_what_tcpdump_sees() -> Test {
     let site = Site::up(Overlay::Ipip)?;
-    let start = |point: &Point| site.lab.tcpdump(site.lab.of(point.namespace), point.interface, point.filter);
+    let start = |point: &Point| {
+        let path = site.file(&format!("{}-{}.pcap", point.namespace, point.interface));
+        let flags: &[&str] = if point.is_inbound_only { &["-Q", "in"] } else { &[] };
+        let options =
+            TcpdumpOptions { filter: point.filter, flags, ..TcpdumpOptions::new(point.interface, &path) };
+        Tcpdump::start(site.lab.of(point.namespace), &options)
+    };
     let dumps: Vec<Tcpdump> = POINTS.iter().map(start).collect::<Result<_, _>>()?;
     let file = site.file("trace.pcapng");
     let kflow = site.trace([POD_SRC.name, "-w", &file.display().to_string()])?;

@@ -38,12 +38,12 @@ struct Load {
 }
 
 const LOADS: [Load; 3] = [
-    Load { name: "flood sent", words: [&["flood", "--count", "200000"], &["flood", "--count", "400000"]] },
+    Load { name: "flood sent", words: [&["flood", "--count", "200000"], &["flood", "--count", "1000000"]] },
     Load {
         name: "flood received",
         words: [
             &["flood", "--side", "receiver", "--count", "200000"],
-            &["flood", "--side", "receiver", "--count", "400000"],
+            &["flood", "--side", "receiver", "--count", "1000000"],
         ],
     },
     Load { name: "stream received", words: [&["stream", "--side", "receiver"]; 2] },
