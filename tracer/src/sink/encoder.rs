@@ -109,8 +109,9 @@ impl Encoder {
     /// Makes sure that the present file describes the interface.
     pub(super) fn describe(&mut self, id: InterfaceId) -> Result<InterfaceId, CaptureError> {
         let Self { interfaces, writer, .. } = self;
-        let known = interfaces.get_mut(id.0 as usize);
-        let known = known.ok_or_else(|| CaptureError::UnknownInterface(id.0))?;
+        let Some(known) = interfaces.get_mut(id.0 as usize) else {
+            return Err(CaptureError::UnknownInterface(id.0));
+        };
         match (known.local, writer) {
             (Some(local), _) => Ok(local),
             (None, Writer::Pcapng(writer)) => {
