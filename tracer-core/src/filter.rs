@@ -7,6 +7,7 @@
 
 mod conjuncts;
 mod instruction;
+mod near;
 mod program;
 mod run;
 mod text;
@@ -18,6 +19,7 @@ pub use conjuncts::conjuncts;
 pub use instruction::{
     Ancillary, Condition, Instruction, Operand, Operation, Operator, Register, Size, Source,
 };
+pub use near::{NearMisses, near_misses};
 pub use program::{MAX_INSTRUCTIONS, Program, ProgramError, SLOTS};
 pub use run::FilterInput;
 pub use text::ProgramTextError;

@@ -18,7 +18,6 @@ use tracer_core::filter::{Program, ProgramError};
 pub use library::LibpcapError;
 use library::Library;
 pub use offline::OfflineFilter;
-pub use tracer_core::filter::vlan_matters;
 
 /// Versions before 1.8 keep the state of the compiler in global variables.
 static COMPILER: Mutex<()> = Mutex::new(());

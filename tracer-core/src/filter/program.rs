@@ -82,14 +82,6 @@ impl Program {
         }
     }
 
-    /// The program that lets every packet pass.
-    pub fn accept() -> Self {
-        Self {
-            instructions: Box::new([Instruction { code: 0x06, k: u32::MAX, ..Instruction::default() }]),
-            operations: Box::new([Operation::ReturnConstant(u32::MAX)]),
-        }
-    }
-
     /// The instructions, at least one.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tracer_common::record::{INGRESS, RecordHeader};
 use tracer_core::capture::{Frame, LinkLayer, SNAP_WHOLE};
-use tracer_core::filter::{FilterInput, Program, TagView, conjuncts};
+use tracer_core::filter::{FilterInput, Program, TagView, conjuncts, near_misses};
 use tracer_core::output::line::{LineOptions, LinePrinter};
 use tracer_core::packet::segment::ip_places;
 
@@ -117,18 +117,11 @@ impl Samples {
     /// Samples that fail at one part of the filter alone; the part at which the most do.
     fn nearest(&self, expression: &Expression) -> Option<Near> {
         let parts = conjuncts(expression.text());
-        if parts.len() < 2 {
-            return None;
-        }
         let libpcap = Libpcap::load().ok()?;
         let compiled: Vec<_> = parts.iter().map(|part| Part::compile(&libpcap, part)).collect();
-        let fails_alone = |only: usize, sample: &Sample| {
-            let mut parts = compiled.iter().enumerate();
-            parts.all(|(at, part)| (at == only) != part.matches(sample, expression))
-        };
-        let near = (0..parts.len()).map(|only| (only, self.places(|sample| fails_alone(only, sample))));
-        let (part, places) = near.max_by_key(|(_, places)| places.len())?;
-        (!places.is_empty()).then(|| Near { what: format!("match all but `{}`", parts[part]), places })
+        let meets = |part: usize, sample: usize| compiled[part].matches(&self.0[sample], expression);
+        let near = near_misses(parts.len(), self.0.len(), meets)?;
+        Some(Near { what: format!("match all but `{}`", parts[near.condition]), places: near.packets })
     }
 
     fn places(&self, is_meant: impl Fn(&Sample) -> bool) -> Vec<usize> {

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn filters_take_their_rooms() {
-        let translated = Program::accept().translate(TagView::Beside).unwrap();
+        let translated = "1,6 0 0 1".parse::<Program>().unwrap().translate(TagView::Beside).unwrap();
         let filter = PacketFilter { ethernet: None, ip: Some(translated.clone()), innermost: false };
         let mut patched = object(MARKER_IP);
         let (before, len) = (patched.clone(), patched.len());
