@@ -22,3 +22,4 @@ pub mod resolve;
 pub mod timeline;
 pub mod trace;
 pub mod units;
+pub mod way;

@@ -1,12 +1,22 @@
 //! Names to addresses and addresses to names, from a cluster's state.
 
+mod error;
+mod near;
+mod object;
 mod party;
+mod scope;
+mod selector;
 mod state;
+mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-pub use party::{Party, ResolveError, Scope, Seed, SeedKind};
+pub use error::ResolveError;
+pub use object::{Item, Kind, Object};
+pub use party::{Party, PodPlace, Seed, SeedKind};
+pub use scope::Scope;
+pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use state::{ClusterState, StateError};
 
 use crate::flow::{Endpoint, FlowKey, Protocol};
@@ -34,7 +44,7 @@ pub enum Owner {
 }
 
 /// Addresses to their owners; an address that several own keeps them all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Names {
     owners: BTreeMap<IpAddr, BTreeSet<Owner>>,
     node_ports: BTreeMap<(Protocol, u16), BTreeSet<String>>,
@@ -51,6 +61,13 @@ impl Names {
             names.node_ports.entry((protocol, port)).or_default().insert(service);
         }
         names
+    }
+
+    /// Takes in the names of a later state. An address that it knows has its owners by it; others keep theirs, because
+    /// packets of a pod that is gone are still told of.
+    pub fn absorb(&mut self, newer: Self) {
+        self.owners.extend(newer.owners);
+        self.node_ports.extend(newer.node_ports);
     }
 
     /// All owners of an address.

@@ -185,7 +185,18 @@ impl Tracer {
         }
     }
 
-    /// Announces a capture; all are announced before the first item of any.
+    /// Looks for the flows of another scope from now on, under other names: a pod may have come or moved.
+    ///
+    /// Flows that were in the scope before stay in the report.
+    pub fn rescope(&mut self, scope: Option<Scope>, names: Names) {
+        self.scope = scope;
+        self.names = names;
+        self.numbers.look_again();
+    }
+
+    /// Announces a capture. What passed before one that joins later was attached is not called lost there.
+    ///
+    /// All that do not tell `gso_size` are announced before the first item of any.
     pub fn source(&mut self, spec: &SourceSpec) -> SourceId {
         self.sources.push(Source::new(spec));
         if !spec.tells_gso && self.pieces.is_none() {
@@ -245,6 +256,8 @@ impl Tracer {
     pub fn broken(&mut self, source: SourceId, reason: &str, now: Timestamp) {
         let node = self.sources[source.0].node_name().to_owned();
         self.loss.broken_streams.push(BrokenStream { node, reason: reason.to_owned() });
+        let broken = &mut self.sources[source.0];
+        broken.broke = Some(broken.delivered().unwrap_or(now));
         self.ended(source, now);
     }
 
@@ -289,7 +302,11 @@ impl Tracer {
     }
 
     fn attached(&mut self, source: SourceId, now: Timestamp) {
-        self.sources[source.0].is_attached = true;
+        let announced = &mut self.sources[source.0];
+        if self.ready.is_some() && !announced.is_attached {
+            announced.joined = Some(now);
+        }
+        announced.is_attached = true;
         if self.ready.is_none() && self.sources.iter().all(|source| source.is_attached) {
             self.ready = Some(now);
         }

@@ -54,11 +54,20 @@ impl<W: Write> CaptureWriter<W> {
 
     /// Describes an interface; its packets may follow.
     pub fn interface(&mut self, interface: &Interface) -> Result<InterfaceId, CaptureError> {
+        self.interface_of(interface, None)
+    }
+
+    /// Describes an interface, and the pod at its other end (`peer` in its description).
+    pub fn interface_of(
+        &mut self,
+        interface: &Interface,
+        peer: Option<&str>,
+    ) -> Result<InterfaceId, CaptureError> {
         let linktype = match interface.link {
             LinkLayer::Ethernet | LinkLayer::SyntheticEthernet => DataLink::ETHERNET,
             LinkLayer::Other(number) => DataLink::from(number),
         };
-        let options = interface_options(interface);
+        let options = interface_options(interface, peer);
         self.write(InterfaceDescriptionBlock { linktype, snaplen: self.snap.0, options })?;
         let id = InterfaceId(self.interfaces);
         self.interfaces += 1;
@@ -156,10 +165,11 @@ fn section_options(section: &Section) -> Vec<SectionHeaderOption<'static>> {
     options
 }
 
-fn interface_options(interface: &Interface) -> Vec<InterfaceDescriptionOption<'static>> {
+fn interface_options(interface: &Interface, peer: Option<&str>) -> Vec<InterfaceDescriptionOption<'static>> {
     let mut pairs = Vec::new();
     pairs.extend(interface.node.clone().map(|node| ("node", node)));
     pairs.extend(interface.pod.clone().map(|pod| ("pod", pod)));
+    pairs.extend(peer.map(|peer| ("peer", peer.to_owned())));
     pairs.extend(interface.ifindex.map(|index| ("ifindex", index.to_string())));
     match interface.link {
         LinkLayer::Ethernet => pairs.push(("link", "ethernet".to_owned())),

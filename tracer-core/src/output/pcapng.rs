@@ -31,6 +31,11 @@ impl<W: Write> TraceWriter<W> {
         Ok(Self { writer, ids: BTreeMap::new(), last: Timestamp(0) })
     }
 
+    /// Writes names that became known meanwhile.
+    pub fn names(&mut self, names: &Names) -> Result<(), CaptureError> {
+        self.writer.names(&names.addresses())
+    }
+
     /// Writes a frame with its comment.
     pub fn frame(&mut self, traced: &TracedFrame, points: &Points) -> Result<(), CaptureError> {
         let id = self.interface(traced.interface, points)?;

@@ -23,8 +23,23 @@ impl Tracer {
         self.blind(journey, seen, &mut clouds);
         if self.options.is_merged {
             self.uncovered(journey, seen, &mut clouds);
+        } else {
+            self.absent(seen, &mut clouds);
         }
         clouds
+    }
+
+    /// Live captures that joined after a packet passed, or had broken off by then.
+    fn absent(&self, seen: Timestamp, clouds: &mut Vec<Cloud>) {
+        for source in &self.sources {
+            let is_early = source.joined.is_some_and(|joined| seen < joined.offset(SLACK));
+            let is_late = source.broke.is_some_and(|broke| seen > broke.offset(-SLACK));
+            if is_early || is_late {
+                clouds.extend(source.nodes().iter().copied().map(Cloud::Uncovered));
+            }
+        }
+        clouds.sort_unstable();
+        clouds.dedup();
     }
 
     /// Nodes that recorded something which may be this packet, cut too short to tell.

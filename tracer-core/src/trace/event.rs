@@ -165,6 +165,11 @@ impl Numbers {
         self.flows.get(id.0 as usize)?.number
     }
 
+    /// Makes every flow that was out of scope be looked at once more.
+    pub(super) fn look_again(&mut self) {
+        self.flows.iter_mut().for_each(|flow| flow.out_of_scope = 0);
+    }
+
     fn state(&mut self, id: FlowId) -> &mut State {
         let index = id.0 as usize;
         if self.flows.len() <= index {

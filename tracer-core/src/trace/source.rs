@@ -31,6 +31,10 @@ pub(super) struct Source {
     pub(super) tells_end: bool,
     pub(super) is_attached: bool,
     pub(super) has_ended: bool,
+    /// When it was attached, by the trace's clock, if that was after the trace had begun.
+    pub(super) joined: Option<Timestamp>,
+    /// Up to when it had delivered everything, by the trace's clock, if it ended before its time.
+    pub(super) broke: Option<Timestamp>,
 }
 
 /// What is known of a capture's clock.
@@ -64,6 +68,8 @@ impl Source {
             tells_end: spec.tells_gso,
             is_attached: false,
             has_ended: false,
+            joined: None,
+            broke: None,
         }
     }
 

@@ -26,6 +26,8 @@
 //!   TUNNEL, outermost first: ipip A > B, gre A > B, vxlan VNI A > B, geneve VNI A > B
 //!   quotes: the addresses of the packet that an error is about, as they are in the error there
 //!
+//! joins NODE TIME, breaks NODE TIME           while the trace runs, our own capture only
+//!
 //! hop WAY AFTER NODE INTERFACE in|out SOURCE > DESTINATION ttl N ..     so long after the packet was sent
 //! send TIME PACKET WAY [from HOP] [until HOP]  it is seen at the hops of the way, numbered from 1
 //! ```
@@ -76,6 +78,8 @@ pub(crate) struct Story {
     /// Packets lost, by node and interface, with the time from which on.
     lost: BTreeMap<(String, String), (u64, u64)>,
     spans: BTreeMap<(String, String), (u64, u64)>,
+    /// When a node's capture joins the trace, and when it breaks off, if that is while the trace runs.
+    presence: BTreeMap<String, (u64, u64)>,
     snap: Option<u32>,
     ends: Vec<String>,
     packets: BTreeMap<String, PacketSpec>,
@@ -115,6 +119,8 @@ impl Story {
                 let span = (microseconds(from)?, microseconds(to)?);
                 self.spans.insert((node.to_owned(), interface.to_owned()), span);
             }
+            ["joins", node, time] => self.present(node).0 = microseconds(time)?,
+            ["breaks", node, time] => self.present(node).1 = microseconds(time)?,
             ["snap", len] => self.snap = Some(len.parse().ok()?),
             ["trace", ref ends @ ..] => self.ends = ends.iter().map(|end| (*end).to_owned()).collect(),
             ["packet", name, ref rest @ ..] => {
@@ -128,6 +134,10 @@ impl Story {
             _ => self.sights.push(Sight::parse(words, &self.packets)?),
         }
         Some(())
+    }
+
+    fn present(&mut self, node: &str) -> &mut (u64, u64) {
+        self.presence.entry(node.to_owned()).or_insert((0, u64::MAX))
     }
 
     fn send(&mut self, time: &str, packet: &str, way: &str, rest: &[&str]) -> Option<()> {

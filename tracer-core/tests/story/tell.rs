@@ -80,30 +80,43 @@ impl Story {
     /// What our own captures tell that lag behind by these times in turn, once they are attached.
     pub(crate) fn tell(&self, lags: &[Duration]) -> Told {
         let mut tracer = self.tracer(LIVE, false);
-        let mut arrivals: Vec<(Timestamp, SourceId, Option<Item<'_>>)> = Vec::new();
-        for (recording, lag) in self.own().into_iter().zip(lags.iter().cycle()) {
-            let id = tracer.source(&SourceSpec { node: recording.node, tells_gso: true });
+        let mut arrivals: Vec<(Timestamp, usize, Option<Item<'_>>)> = Vec::new();
+        let mut captures: Vec<(String, Option<SourceId>)> = Vec::new();
+        for (number, (recording, lag)) in self.own().into_iter().zip(lags.iter().cycle()).enumerate() {
+            let (joins, breaks) = self.presence.get(&recording.node).copied().unwrap_or((0, u64::MAX));
+            let id = (joins == 0).then(|| tracer.source(&spec(&recording.node)));
+            captures.push((recording.node, id));
             // The marks that all is attached are in time: by the first of them the clocks are compared.
             let is_timed = |item: &Item<'_>| matches!(item, Item::Statistics(..) | Item::Frame(_));
-            let attached = recording.items.iter().find(|(_, item)| is_timed(item)).map(|(time, _)| *time);
+            let attached =
+                recording.items.iter().find(|(_, item)| is_timed(item)).map(|(time, _)| joins.max(*time));
             let arrival = |time: u64| {
                 let is_late = attached.is_some_and(|attached| time > attached);
                 let lag = if is_late { u64::try_from(lag.as_nanos()).unwrap() } else { 0 };
                 Timestamp(EPOCH + time + lag)
             };
-            let mut latest = 0;
-            for (time, item) in recording.items {
+            let mut latest = joins;
+            let is_there = |(time, item): &(u64, Item<'_>)| match item {
+                Item::Frame(_) => (joins..breaks).contains(time),
+                _ => *time < breaks,
+            };
+            for (time, item) in recording.items.into_iter().filter(is_there) {
                 latest = latest.max(time);
-                arrivals.push((arrival(latest), id, Some(item)));
+                arrivals.push((arrival(latest), number, Some(item)));
             }
-            arrivals.push((arrival(latest), id, None));
+            arrivals.push((arrival(latest), number, None));
         }
         arrivals.sort_by_key(|(arrival, _, _)| *arrival);
         let mut events = Vec::new();
-        for (now, id, item) in arrivals {
+        for (now, number, item) in arrivals {
+            let (node, id) = &mut captures[number];
+            let id = *id.get_or_insert_with(|| tracer.source(&spec(node)));
             match item {
                 Some(item) => {
                     tracer.take(id, &item, now);
+                }
+                None if self.presence.get(node).is_some_and(|(_, breaks)| *breaks != u64::MAX) => {
+                    tracer.broken(id, "the connection broke", now);
                 }
                 None => tracer.ended(id, now),
             }
@@ -158,6 +171,10 @@ impl Story {
         };
         Tracer::new(options, scope, Names::of(&state))
     }
+}
+
+fn spec(node: &str) -> SourceSpec {
+    SourceSpec { node: node.to_owned(), tells_gso: true }
 }
 
 /// The time that stands in a capture; an item without one comes first.
