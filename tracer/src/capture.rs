@@ -1,5 +1,6 @@
 //! `kflow capture`: packets of the chosen interfaces of one network namespace, printed or as pcapng.
 
+mod chooser;
 mod end;
 mod expression;
 mod frame;
@@ -7,12 +8,15 @@ pub mod interfaces_list;
 mod lines;
 mod nearly;
 mod offline;
+mod orders;
 mod pipeline;
 mod points;
 mod progress;
+pub mod remote;
 mod selection;
 mod session;
 mod sink;
+mod throttle;
 mod wait;
 
 use std::time::Duration;
@@ -20,6 +24,7 @@ use std::time::Duration;
 pub use end::{CaptureFailure, End, Failure, Summary};
 pub use expression::{Expression, FilterError};
 pub use offline::{OfflineError, OfflinePlan, OfflineSummary, run as run_offline};
+pub use orders::{Lead, Orders, PodLinks};
 pub use selection::{Selection, SelectionError};
 use session::Session;
 use tracer_core::output::line::LineOptions;
@@ -99,6 +104,8 @@ pub enum Verbosity {
 pub struct Plan {
     /// Which interfaces.
     pub selection: Selection,
+    /// Which interfaces instead, by the pods that they lead to.
+    pub pods: Option<PodLinks>,
     /// The network namespace; absent for that of this process.
     pub netns: Option<NetnsRef>,
     /// Name of the node.
@@ -123,6 +130,10 @@ pub struct Plan {
     pub ring_kib: u32,
     /// Until when.
     pub limits: Limits,
+    /// How standard input leads it; absent where only its end counts, if that.
+    pub lead: Option<Lead>,
+    /// Bytes of output per second, at most.
+    pub max_rate: Option<u64>,
     /// A further UDP port that carries VXLAN.
     pub vxlan_port: Option<u16>,
     /// How programs are attached.

@@ -16,6 +16,9 @@ pub use check::{Check, State};
 use facts::Facts;
 pub use output::Style;
 
+/// Major and minor version of the oldest Linux that has what kflow needs (the ring buffer, `CAP_BPF`).
+pub const KERNEL_FLOOR: (u32, u32) = (5, 8);
+
 /// What was found on a machine.
 #[derive(Clone, Debug)]
 pub struct Report {

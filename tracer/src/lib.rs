@@ -1,7 +1,9 @@
 //! The edges of kflow: the kernel, the cluster, files and the command line. Decisions are in `tracer-core`.
 
+pub mod agent;
 pub mod capture;
 pub mod cli;
+pub mod cluster;
 pub mod doctor;
 pub mod error;
 mod interrupt;

@@ -5,6 +5,7 @@
 //! is cut as the live one was, and whatever cannot be written whole is cut to what is whole and named so.
 
 mod commands;
+mod compress;
 mod encoder;
 mod error;
 mod names;
@@ -34,6 +35,8 @@ use tracer_core::units::{SnapLength, Timestamp};
 pub enum Target {
     /// Standard output, which must be no terminal.
     Stdout,
+    /// Standard output, compressed by zstd.
+    CompressedStdout,
     /// Wireshark, started for it, which shows packets as they come.
     Wireshark,
     /// A file or several.
@@ -115,7 +118,7 @@ impl FileId {
 /// Fails when the capture would go to a terminal.
 pub fn check(target: &Target) -> Result<(), SinkError> {
     match target {
-        Target::Stdout if io::stdout().is_terminal() => Err(SinkError::Terminal),
-        Target::Stdout | Target::Wireshark | Target::Files(_) => Ok(()),
+        Target::Stdout | Target::CompressedStdout if io::stdout().is_terminal() => Err(SinkError::Terminal),
+        Target::Stdout | Target::CompressedStdout | Target::Wireshark | Target::Files(_) => Ok(()),
     }
 }

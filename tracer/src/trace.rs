@@ -1,5 +1,9 @@
 //! `kflow trace`: one capture per namespace, or files, merged, followed and told.
 
+mod captures;
+mod cluster;
+mod dry_run;
+mod ends;
 mod offline;
 mod output;
 mod plan;
@@ -11,7 +15,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
 use tracer_core::flow::Port;
 use tracer_core::identity::HashKey;
@@ -21,9 +25,13 @@ use tracer_core::units::Timestamp;
 
 use crate::cli::trace::TraceArgs;
 use crate::error::{Exit, ExitStatus};
+use captures::Captures;
+pub use cluster::ClusterError;
+use cluster::{Change, Following};
 pub use offline::OfflineError;
 use output::{Output, OutputError};
-pub use plan::{Place, PlanError, StateFileError, TracePlan, read_state};
+use plan::Wanted;
+pub use plan::{Place, PlanError, Side, StateFileError, TracePlan, read_state};
 use stream::{End, Message, Stream, StreamError};
 
 /// Batches that may wait for the trace; beyond, the pipes fill and the captures count what they lose.
@@ -52,6 +60,9 @@ pub enum TraceError {
     /// No capture came to work; each has told why.
     #[error("nothing could be watched")]
     NothingWatched(Exit),
+    /// The cluster could not be asked, or refused.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Files could not be traced.
     #[error(transparent)]
     Offline(#[from] OfflineError),
@@ -64,6 +75,7 @@ impl ExitStatus for TraceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Plan(error) => error.exit(),
+            Self::Cluster(error) => error.exit(),
             Self::Offline(error) => error.exit(),
             Self::NothingWatched(exit) => *exit,
             Self::Output(OutputError::Terminal) => Exit::Usage,
@@ -74,7 +86,7 @@ impl ExitStatus for TraceError {
 
 /// Runs a trace to its end.
 pub fn run(args: TraceArgs) -> Result<Exit, TraceError> {
-    let outcome = if args.read.is_empty() { live(args) } else { offline::run(args) };
+    let outcome = if args.is_offline() { offline::run(args) } else { live(args) };
     match outcome {
         Err(TraceError::Output(error)) if error.is_broken_pipe() => Ok(Exit::Complete),
         outcome => outcome,
@@ -82,22 +94,35 @@ pub fn run(args: TraceArgs) -> Result<Exit, TraceError> {
 }
 
 fn live(args: TraceArgs) -> Result<Exit, TraceError> {
-    let plan = TracePlan::of(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(TraceError::Runtime)?.block_on(trace(&plan))
-}
-
-async fn trace(plan: &TracePlan) -> Result<Exit, TraceError> {
+    let mut plan = TracePlan::of(args)?;
+    if plan.args.dry_run {
+        return dry_run::print(&plan).map(|()| Exit::Complete).map_err(TraceError::Output);
+    }
     for node in plan.unwatched() {
         eprintln!("kflow: {node} is not watched, its hops will be missing: add --node {node}=netns:PATH");
     }
-    let mut session = Session::start(plan)?;
+    let following = Following::of(&mut plan);
+    let captures = Captures::of(&plan)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.map_err(TraceError::Runtime).and_then(|runtime| {
+        let outcome = runtime.block_on(trace(&plan, &captures, following));
+        // Threads that still read a capture that was abandoned are not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    captures.remove();
+    outcome
+}
+
+async fn trace(plan: &TracePlan, captures: &Captures, mut following: Following) -> Result<Exit, TraceError> {
     let mut stop = Stop::new(plan.args.duration).map_err(TraceError::Runtime)?;
+    let mut session = Session::start(plan, captures)?;
     let mut ticks = tokio::time::interval(TICK);
     while !session.is_over() {
         tokio::select! {
             Some(message) = session.receiver.recv() => session.take(message),
-            _ = ticks.tick() => session.tick()?,
+            _ = ticks.tick() => session.tick(&mut stop)?,
+            change = following.next(), if !session.is_stopping => session.change(change)?,
             phase = stop.next() => session.enter(phase),
         }
     }
@@ -120,6 +145,7 @@ struct Stop {
     interrupt: Signal,
     terminate: Signal,
     due: Option<(Instant, Phase)>,
+    duration: Option<Duration>,
 }
 
 impl Stop {
@@ -127,8 +153,16 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            due: duration.map(|duration| (Instant::now() + duration, Phase::Settle)),
+            due: None,
+            duration,
         })
+    }
+
+    /// Begins to count the time after which the trace ends: when everything is watched.
+    fn begin(&mut self) {
+        if let (None, Some(duration)) = (self.due, self.duration.take()) {
+            self.due = Some((Instant::now() + duration, Phase::Settle));
+        }
     }
 
     async fn next(&mut self) -> Phase {
@@ -151,9 +185,14 @@ impl Stop {
 /// A trace at work.
 struct Session<'a> {
     plan: &'a TracePlan,
+    captures: &'a Captures,
+    wanted: Wanted,
     tracer: Tracer,
-    sources: Vec<SourceId>,
+    places: Vec<Place>,
+    /// By the number of the stream; absent where a stream that joined has not told anything yet.
+    sources: Vec<Option<SourceId>>,
     streams: Vec<Stream>,
+    sender: Sender<Message>,
     receiver: Receiver<Message>,
     ended: usize,
     failed: Vec<Exit>,
@@ -164,22 +203,19 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn start(plan: &'a TracePlan) -> Result<Self, TraceError> {
+    fn start(plan: &'a TracePlan, captures: &'a Captures) -> Result<Self, TraceError> {
         let args = &plan.args;
-        let mut tracer = Tracer::new(options(args), Some(plan.scope.clone()), plan.names.clone());
         let output = Output::create(args, &plan.names)?;
-        let sources = plan
-            .places
-            .iter()
-            .map(|place| tracer.source(&SourceSpec { node: place.node.clone(), tells_gso: true }))
-            .collect();
         let (sender, receiver) = channel(QUEUE);
-        let start = |(number, place)| Stream::start(number, place, plan, sender.clone());
-        Ok(Self {
+        let mut session = Self {
             plan,
-            tracer,
-            sources,
-            streams: plan.places.iter().enumerate().map(start).collect::<Result<_, _>>()?,
+            captures,
+            wanted: Wanted::of(&plan.scope),
+            tracer: Tracer::new(options(args), Some(plan.scope.clone()), plan.names.clone()),
+            places: Vec::new(),
+            sources: Vec::new(),
+            streams: Vec::new(),
+            sender,
             receiver,
             ended: 0,
             failed: Vec::new(),
@@ -187,7 +223,48 @@ impl<'a> Session<'a> {
             is_announced: false,
             output,
             begin: Instant::now(),
-        })
+        };
+        for place in &plan.places {
+            session.sources.push(Some(session.tracer.source(&spec(place))));
+            session.watch(place)?;
+        }
+        Ok(session)
+    }
+
+    /// Starts the capture of a place.
+    fn watch(&mut self, place: &Place) -> Result<(), TraceError> {
+        let number = self.streams.len();
+        let stream = self.captures.start(number, place, &self.wanted, self.plan, self.sender.clone())?;
+        self.streams.push(stream);
+        self.places.push(place.clone());
+        Ok(())
+    }
+
+    /// The source of a stream, announced at the latest now.
+    fn source(&mut self, number: usize) -> SourceId {
+        let place = &self.places[number];
+        *self.sources[number].get_or_insert_with(|| self.tracer.source(&spec(place)))
+    }
+
+    /// Goes along with what changed in the cluster.
+    fn change(&mut self, change: Change) -> Result<(), TraceError> {
+        for pod in &change.joined {
+            eprintln!("kflow: {pod} joined the trace");
+        }
+        let wanted = Wanted::of(&change.scope);
+        if wanted != self.wanted {
+            for (stream, place) in self.streams.iter().zip(&self.places) {
+                stream.tell(wanted.line(place, &self.plan.args));
+            }
+            self.wanted = wanted;
+        }
+        self.output.names(&change.names)?;
+        self.tracer.rescope(Some(change.scope), change.names);
+        for place in &change.places {
+            self.sources.push(None);
+            self.watch(place)?;
+        }
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
@@ -204,8 +281,9 @@ impl<'a> Session<'a> {
         let now = self.now();
         match message {
             Message::Items(number, items) => {
+                let source = self.source(number);
                 for item in &items {
-                    self.tracer.take(self.sources[number], item, now);
+                    self.tracer.take(source, item, now);
                 }
             }
             Message::Ended(number, end) => self.ended(number, &end, now),
@@ -230,21 +308,20 @@ impl<'a> Session<'a> {
 
     fn ended(&mut self, number: usize, end: &End, now: Timestamp) {
         self.ended += 1;
+        let source = self.source(number);
         let fault = match end.fault() {
             Some(fault) => fault,
-            None if self.is_stopping => return self.tracer.ended(self.sources[number], now),
+            None if self.is_stopping => return self.tracer.ended(source, now),
             None => "the capture ended by itself".to_owned(),
         };
-        self.failed.push(if end.code == Some(i32::from(Exit::Environment.code())) {
-            Exit::Environment
-        } else {
-            Exit::Failed
-        });
-        let reason = format!("{}: {fault}", self.plan.places[number].label());
+        self.failed.push(end.exit());
+        let reason = format!("{}: {fault}", self.places[number].label());
         if self.is_announced {
             eprintln!("kflow: a capture ended early: {reason}");
+        } else if end.remote.is_some() {
+            eprintln!("kflow: {reason}");
         }
-        self.tracer.broken(self.sources[number], &reason, now);
+        self.tracer.broken(source, &reason, now);
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -258,10 +335,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn tick(&mut self) -> Result<(), TraceError> {
+    fn tick(&mut self, stop: &mut Stop) -> Result<(), TraceError> {
         output::check_stdout()?;
         self.advance()?;
         self.announce();
+        if self.is_announced {
+            stop.begin();
+        }
         Ok(())
     }
 
@@ -271,7 +351,8 @@ impl<'a> Session<'a> {
     }
 
     fn finish(mut self) -> Result<Exit, TraceError> {
-        if self.failed.len() == self.streams.len() {
+        // What was seen before the last capture broke is told.
+        if !self.is_announced && self.failed.len() == self.streams.len() {
             let exit = self.failed.iter().copied().find(|exit| *exit == Exit::Environment);
             return Err(TraceError::NothingWatched(exit.unwrap_or(Exit::Failed)));
         }
@@ -282,6 +363,10 @@ impl<'a> Session<'a> {
         let is_written = output.finish(report, &progress, &points)?;
         Ok(if is_complete && is_written { Exit::Complete } else { Exit::Incomplete })
     }
+}
+
+fn spec(place: &Place) -> SourceSpec {
+    SourceSpec { node: place.node.clone(), tells_gso: true }
 }
 
 fn options(args: &TraceArgs) -> TraceOptions {
@@ -295,7 +380,7 @@ fn options(args: &TraceArgs) -> TraceOptions {
         },
         keep_frames: args.recording().is_some(),
         keep_journeys: false,
-        is_merged: !args.read.is_empty(),
+        is_merged: args.is_offline(),
         budget: Budget::default(),
     }
 }

@@ -35,6 +35,8 @@ pub enum End {
     Size,
     /// The output took no more: the disk is full.
     OutputFailed,
+    /// Every capture on a cluster ended by itself.
+    Streams,
 }
 
 /// What a capture did.

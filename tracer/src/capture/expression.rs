@@ -1,8 +1,10 @@
 //! A filter expression, compiled for everything that packets may begin with.
 
+mod portable;
+
 use thiserror::Error;
 use tracer_core::capture::SNAP_WHOLE;
-use tracer_core::filter::{Program, ProgramError, TagView, TranslateError, vlan_matters};
+use tracer_core::filter::{Program, ProgramError, ProgramTextError, TagView, TranslateError, vlan_matters};
 
 use crate::error::{Exit, ExitStatus};
 use crate::kernel::interfaces::{Link, LinkType};
@@ -15,11 +17,14 @@ const CHAIN: usize = 8;
 /// A filter expression and its programs.
 #[derive(Clone, Debug)]
 pub struct Expression {
+    /// As it was typed; empty where it came compiled.
     text: String,
     /// For packets that begin with an Ethernet header, or what is against it.
     ethernet: Result<Program, String>,
     /// For packets that begin with an IP header, likewise.
     ip: Result<Program, String>,
+    /// Whether it has the keyword `vlan`.
+    has_vlan: bool,
     innermost: bool,
 }
 
@@ -40,6 +45,14 @@ pub enum FilterError {
         /// What libpcap says.
         why: String,
     },
+    /// A program that came as text and is none.
+    #[error("cannot read the compiled filter")]
+    ProgramText(#[source] ProgramTextError),
+    /// A text without any program that could be run.
+    #[error(
+        "the compiled filter has no program: expected `ethernet:PROGRAM;ip:PROGRAM`, and `ip:` with --inner"
+    )]
+    NoProgram,
     /// Its chains of headers are longer than programs may be.
     #[error("cannot unroll the filter's loop")]
     Chain(#[from] ProgramError),
@@ -65,10 +78,12 @@ impl Expression {
         let libpcap = Libpcap::load()?;
         let compile = |link| libpcap.compile(text, link, SNAP_WHOLE.0, NETMASK);
         let ip = compile(Dlt::RAW);
+        let has_vlan = vlan_matters(text);
         if innermost {
             let ip = ip?;
             let ethernet = Err("not asked".to_owned());
-            return Ok(Self { text: text.to_owned(), ethernet, ip: Ok(ip), innermost });
+            let text = text.to_owned();
+            return Ok(Self { text, ethernet, ip: Ok(ip), has_vlan, innermost });
         }
         match (compile(Dlt::ETHERNET), ip) {
             (Err(error), Err(_)) => Err(error.into()),
@@ -76,12 +91,13 @@ impl Expression {
                 text: text.to_owned(),
                 ethernet: ethernet.map_err(|error| reason(&error)),
                 ip: ip.map_err(|error| reason(&error)),
+                has_vlan,
                 innermost,
             }),
         }
     }
 
-    /// As it was typed.
+    /// As it was typed; empty where it came compiled.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -119,7 +135,7 @@ impl Expression {
     /// by `ether[12:2]`, asks what comes before the keyword of the packet without its tag (`tcp or (vlan and udp)` then has
     /// all of TCP), and takes a packet with two tags for one with one in `ip or (vlan and ip)`.
     pub(super) fn tags(&self) -> TagView {
-        if vlan_matters(&self.text) { TagView::Inside } else { TagView::Beside }
+        if self.has_vlan { TagView::Inside } else { TagView::Beside }
     }
 
     /// The programs as the kernel takes them.

@@ -79,6 +79,8 @@ impl Samples {
         if self.0.is_empty() {
             return String::new();
         }
+        // Of what came compiled there are no parts to name.
+        let expression = expression.filter(|expression| !expression.text().is_empty());
         let near =
             expression.and_then(|expression| self.tunnelled(expression).or_else(|| self.nearest(expression)));
         let mut text = String::new();

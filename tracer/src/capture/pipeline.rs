@@ -1,6 +1,8 @@
 //! From packets as they were seen to what was asked for: lines or files, of segments, headers or whole packets.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -77,13 +79,32 @@ impl Pipeline {
     }
 
     pub(super) fn interface(&mut self, interface: &Interface) -> Result<InterfaceId, SinkError> {
+        self.interface_of(interface, None)
+    }
+
+    /// Describes an interface, and the pod at its other end.
+    pub(super) fn interface_of(
+        &mut self,
+        interface: &Interface,
+        peer: Option<&str>,
+    ) -> Result<InterfaceId, SinkError> {
         self.is_dirty = true;
         let id = match &mut self.output {
             Output::Lines(_) => InterfaceId(u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX)),
-            Output::Files(recorder) => recorder.interface(interface)?,
+            Output::Files(recorder) => recorder.interface_of(interface, peer)?,
         };
-        self.interfaces.push(Described { label: label(interface), link: interface.link });
+        let peer = peer.map_or_else(String::new, |peer| format!("({peer})"));
+        self.interfaces.push(Described { label: label(interface) + &peer, link: interface.link });
         Ok(id)
+    }
+
+    /// Names of addresses, which lines have no place for.
+    pub(super) fn names(&mut self, names: &BTreeMap<IpAddr, Vec<String>>) -> Result<(), SinkError> {
+        self.is_dirty = true;
+        match &mut self.output {
+            Output::Lines(_) => Ok(()),
+            Output::Files(recorder) => recorder.names(names),
+        }
     }
 
     /// An interface is gone, or has another name.
@@ -162,6 +183,14 @@ impl Pipeline {
         match &self.output {
             Output::Lines(_) => 0,
             Output::Files(recorder) => recorder.bytes(),
+        }
+    }
+
+    /// Bytes that its reader got; 0 for lines.
+    pub(super) fn sent(&self) -> u64 {
+        match &self.output {
+            Output::Lines(_) => 0,
+            Output::Files(recorder) => recorder.sent(),
         }
     }
 

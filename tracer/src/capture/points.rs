@@ -22,6 +22,8 @@ pub(super) struct Point {
     pub(super) read: u64,
     /// Packets written under its present name.
     pub(super) written: u64,
+    /// Packets read from the ring for which the output had no room any more.
+    pub(super) discarded: u64,
     /// Losses that the statistics in the file tell of.
     pub(super) told_lost: u64,
     /// Losses that records told of: each of those before it on the same processor.
@@ -39,6 +41,7 @@ impl Point {
             base: Counters::default(),
             read: 0,
             written: 0,
+            discarded: 0,
             told_lost: 0,
             lost_by_records: 0,
             lost_by_packets: 0,
@@ -71,7 +74,7 @@ impl Point {
         Statistics {
             seen: counters.seen,
             matched: counters.matched(),
-            lost: counters.lost(),
+            lost: counters.lost() + self.discarded,
             written: self.written,
         }
     }

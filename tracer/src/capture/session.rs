@@ -1,6 +1,7 @@
 //! One capture from its start to its end.
 
 mod follow;
+mod lead;
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -9,13 +10,15 @@ use aya_log::EbpfLogger;
 use tracer_common::counters::Counters;
 use tracer_common::record::SAMPLE;
 
+use super::chooser::Chooser;
 use super::end::{CaptureFailure, End, Failure, Summary};
 use super::expression::Expression;
 use super::nearly::Samples;
+use super::orders::Reins;
 use super::points::Points;
 use super::progress::{Numbers, Progress};
-use super::selection::Selection;
 use super::sink::Sink;
+use super::throttle::Throttle;
 use super::wait::{Ready, TURN, Waiter};
 use super::{Limits, Plan, Product, Verbosity};
 use crate::kernel::attach::Attacher;
@@ -36,15 +39,15 @@ const SETTLE_ROUNDS: usize = 10_000;
 
 /// A capture that is ready.
 pub(super) struct Session {
-    selection: Selection,
+    chooser: Chooser,
     limits: Limits,
     verbosity: Verbosity,
     expression: Option<Expression>,
     programs: Programs,
     attacher: Attacher,
     table: InterfaceTable,
-    /// Kept: the programs hold its maps, and a later change of the set goes through it.
-    _filter: Filter,
+    /// The programs hold its maps.
+    filter: Filter,
     ring: Ring,
     log: Option<EbpfLogger<StderrLog>>,
     watch: Watch,
@@ -58,6 +61,14 @@ pub(super) struct Session {
     next_telling: Instant,
     /// The ring had more than one batch.
     behind: bool,
+    /// What standard input orders; absent where nobody leads.
+    reins: Option<Reins>,
+    /// Bytes kept of each packet, at most.
+    snap: u32,
+    /// Absent where output has no limit.
+    throttle: Option<Throttle>,
+    /// The ring is not read, because the output may not have more now.
+    is_throttled: bool,
     /// Interfaces that were chosen by a pattern and cannot be observed.
     unobserved: Vec<String>,
 }
@@ -71,24 +82,24 @@ impl Session {
         object::is_embedded()?;
         probe::capabilities(plan.netns.is_some())?;
         let mut waiter = Waiter::new()?;
-        if plan.limits.stdin {
-            waiter.add_stdin()?;
-        }
+        let reins = lead::reins(&plan, &mut waiter)?;
         if let Some(netns) = &plan.netns {
             netns.enter()?;
         }
-        let watch = Watch::new().map_err(CaptureFailure::Interfaces)?;
+        let mut chooser = Chooser::new(plan.selection.clone(), plan.pods.clone());
+        let watch = lead::watch(&plan).map_err(CaptureFailure::Interfaces)?;
+        lead::look(&mut chooser)?;
         let links = interfaces::list().map_err(CaptureFailure::Interfaces)?;
-        plan.selection.check(&links)?;
-        let chosen: Vec<_> = links.iter().filter(|link| plan.selection.contains(link)).collect();
+        chooser.check(&links)?;
+        let chosen: Vec<_> = links.iter().filter(|link| chooser.contains(link)).collect();
         let warning = plan.expression.as_ref().map(|expression| expression.check(&chosen)).transpose()?;
         if let Some(warning) = warning.flatten()
             && plan.verbosity > Verbosity::Quiet
         {
             eprintln!("kflow: {warning}");
         }
-        let (mut attacher, stale) =
-            Attacher::new(plan.attach, plan.direction, chosen.len()).map_err(CaptureFailure::Sweep)?;
+        let (mut attacher, stale) = Attacher::new(lead::attach_mode(&plan), plan.direction, chosen.len())
+            .map_err(CaptureFailure::Sweep)?;
         if stale > 0 && plan.verbosity > Verbosity::Quiet {
             eprintln!("kflow: removed {stale} filters that a dead kflow had left behind");
         }
@@ -109,14 +120,14 @@ impl Session {
             sink,
             samples: Samples::default(),
             progress: Progress::on_stderr(is_progress_wanted, plan.limits, Instant::now()),
-            selection: plan.selection,
+            chooser,
             limits: plan.limits,
             verbosity: plan.verbosity,
             expression: plan.expression,
             programs: loaded.programs,
             attacher,
             table: loaded.interfaces,
-            _filter: loaded.filter,
+            filter: loaded.filter,
             ring: loaded.ring,
             log: loaded.log,
             watch,
@@ -125,6 +136,10 @@ impl Session {
             deadline: None,
             next_telling: Instant::now() + TELL_INTERVAL,
             behind: false,
+            reins,
+            snap: plan.shape.keep.snap().0,
+            throttle: plan.max_rate.map(|rate| Throttle::new(rate, plan.shape.keep.snap().0, Instant::now())),
+            is_throttled: false,
             unobserved: Vec::new(),
         };
         session.attach_all(&links)?;
@@ -163,10 +178,12 @@ impl Session {
     /// One round: wait, take records, follow the interfaces, tell of losses, hand over what was written.
     fn turn(&mut self) -> Result<Option<End>, CaptureFailure> {
         let ready = self.waiter.wait(self.timeout())?;
-        self.behind = self.drain()?;
+        self.behind = self.drain_within_rate()?;
+        self.obey()?;
         if ready.links {
             self.follow()?;
         }
+        self.look_again()?;
         self.tell()?;
         self.sink.flush()?;
         self.show_progress();
@@ -177,7 +194,7 @@ impl Session {
     }
 
     fn timeout(&self) -> Duration {
-        if self.behind {
+        if self.behind && !self.is_throttled {
             return Duration::ZERO;
         }
         self.deadline.map_or(TURN, |deadline| TURN.min(deadline.saturating_duration_since(Instant::now())))
@@ -197,7 +214,7 @@ impl Session {
         } else if ready.output_closed {
             Some(End::OutputClosed)
         } else if ready.signal {
-            Some(End::Signal)
+            Some(if self.reins.as_ref().is_some_and(Reins::is_over) { End::Stdin } else { End::Signal })
         } else if ready.stdin_ended {
             Some(End::Stdin)
         } else if self.sink.has_enough_packets() {
@@ -213,8 +230,12 @@ impl Session {
 
     /// Writes a batch of records. Returns whether there may be more.
     fn drain(&mut self) -> Result<bool, SinkError> {
+        self.drain_up_to(BATCH)
+    }
+
+    fn drain_up_to(&mut self, limit: usize) -> Result<bool, SinkError> {
         let Self { ring, points, sink, samples, .. } = self;
-        let count = ring.drain(BATCH, |header, data| match points.get_mut(IfIndex(header.ifindex)) {
+        let count = ring.drain(limit, |header, data| match points.get_mut(IfIndex(header.ifindex)) {
             Some(point) if header.kind == SAMPLE => {
                 sink.sample(header, data, point, samples);
                 Ok(())
@@ -222,7 +243,7 @@ impl Session {
             Some(point) => sink.record(header, data, point),
             None => Ok(()),
         })?;
-        Ok(count == BATCH)
+        Ok(count == limit)
     }
 
     /// Detaches everything and writes what is left.
@@ -230,6 +251,7 @@ impl Session {
         for point in self.points.iter_mut() {
             point.attachment = None;
         }
+        self.spend_the_rest()?;
         let indices = self.points.indices();
         self.settle(&indices)?;
         for index in indices {
@@ -312,7 +334,8 @@ fn load(plan: &Plan, interfaces: usize) -> Result<Loaded, CaptureFailure> {
         ring: RingSize::at_least(plan.ring_kib, snap),
         interfaces,
         vxlan_port: plan.vxlan_port,
-        by_address: !plan.addresses.is_everything(),
+        // Who leads it may narrow it down later.
+        by_address: !plan.addresses.is_everything() || plan.lead.is_some(),
         filter,
         samples: plan.verbosity > Verbosity::Quiet,
         wake_each: plan.packet_buffered,

@@ -28,6 +28,8 @@ pub(super) struct Sink {
     true_link_types: bool,
     /// Packets that may still be written.
     remaining: u64,
+    /// Packets that come are lost from now on.
+    is_discarding: bool,
     packets: u64,
     /// Whether packets are handed on as they come.
     packet_buffered: bool,
@@ -43,7 +45,7 @@ impl Sink {
         let beginning = Beginning {
             section: section(&plan.node),
             time,
-            label: !plan.selection.is_one_name(),
+            label: plan.pods.is_some() || !plan.selection.is_one_name(),
             limit: plan.limits.bytes,
             source: None,
         };
@@ -53,6 +55,7 @@ impl Sink {
             assembly: Assembly::new(plan.shape.true_link_types),
             pod: plan.pod.clone(),
             true_link_types: plan.shape.true_link_types,
+            is_discarding: false,
             remaining: plan.limits.packets.unwrap_or(u64::MAX),
             packets: 0,
             packet_buffered: plan.packet_buffered,
@@ -107,6 +110,10 @@ impl Sink {
         if self.remaining == 0 || self.failed.is_some() {
             return Ok(());
         }
+        if self.is_discarding {
+            point.discarded += 1;
+            return Ok(());
+        }
         let Some(id) = point.id else { return Ok(()) };
         let time = self.clock.wall(header.boot_ns);
         let mut frame = self.assembly.frame(header, data, point.link.link_type, id, time);
@@ -157,6 +164,11 @@ impl Sink {
         let now = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
         self.pipeline.remember(id, now, statistics);
         Ok(())
+    }
+
+    /// Counts as lost what comes from now on.
+    pub(super) const fn discard(&mut self) {
+        self.is_discarding = true;
     }
 
     /// Packets written so far.

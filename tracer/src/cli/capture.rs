@@ -1,8 +1,10 @@
 //! `kflow capture`.
 
+mod agent;
 pub(super) mod habits;
 mod host;
 mod output;
+mod targets;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,9 +17,12 @@ use tracer_core::capture::SNAP_WHOLE;
 use tracer_core::resolve::ClusterState;
 use tracer_core::units::{Direction, SnapLength};
 
+use self::agent::{LeadArgs, OrNone};
 use self::host::{HostSpec, address_set};
 use self::output::{OutputArgs, OutputError};
+use self::targets::{TargetArgs, TargetArgsError, Where};
 use crate::capture::interfaces_list::{ListError, list};
+use crate::capture::remote::{RemoteFailure, RemotePlan};
 use crate::capture::{
     self, CaptureFailure, Expression, FilterError, Keep, Limits, OfflineError, OfflinePlan, Plan, Product,
     Selection, SelectionError, Shape, Verbosity,
@@ -32,16 +37,19 @@ use crate::trace::{StateFileError, read_state};
 /// What bridges a stall of the disk of some ten milliseconds at full rate.
 pub(crate) const BUFFER_KIB: u32 = 16_384;
 
-/// Capture packets of the interfaces of this machine, or read them from a file.
+/// Capture packets of the interfaces of this machine, of pods and nodes of a cluster, or of a file.
 ///
 /// Without -w prints a line for each packet, as `tcpdump -n` does. The filter is an expression of pcap-filter(7), which
 /// runs in the kernel: `kflow capture -i any -- tcp port 80`. Ends on Ctrl-C, when the reader of its output goes away, or
-/// at a limit.
+/// at a limit. With a TARGET, -l or -A it captures on a cluster: `kflow capture deploy/web -- tcp port 80`.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags as they are typed")]
 pub struct Arguments {
-    /// Interface, or a pattern of names (`cali*`); `any` is all but loopback. May be repeated.
-    #[arg(short, long = "interface", value_name = "IFACE", default_value = "any")]
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// Interface, or a pattern of names (`cali*`); `any` is all but loopback. May be repeated. [default: any; on a cluster
+    /// the host interfaces of the pods]
+    #[arg(short, long = "interface", value_name = "IFACE")]
     interface: Vec<String>,
     /// Filter expression (pcap-filter); or everything after `--`.
     #[arg(short, long, value_name = "EXPR", conflicts_with = "words", allow_hyphen_values = true)]
@@ -52,8 +60,8 @@ pub struct Arguments {
     /// The filter is for the innermost packet of tunnels.
     #[arg(long)]
     inner: bool,
-    /// Network namespace to enter: a path, or the id of a process in it.
-    #[arg(long, value_name = "PATH|PID")]
+    /// Network namespace to enter: a path, the id of a process in it, or an address that it has.
+    #[arg(long, value_name = "PATH|PID|address:IP")]
     netns: Option<NetnsRef>,
     /// Name of this node in the capture.
     #[arg(long, value_name = "NAME")]
@@ -63,16 +71,16 @@ pub struct Arguments {
     pod: Option<String>,
     /// Only packets from or to this address, also inside tunnels and ICMP errors. May be repeated.
     #[arg(long, value_name = "ADDR[:PORT[/PROTO]]")]
-    host: Vec<HostSpec>,
+    host: Vec<OrNone<HostSpec>>,
     /// Like --host, but not as the carrier of a tunnel: for the addresses of nodes. May be repeated.
     #[arg(long, value_name = "ADDR[:PORT[/PROTO]]")]
-    inner_host: Vec<HostSpec>,
+    inner_host: Vec<OrNone<HostSpec>>,
     /// Only packets that the interface receives, or sends.
     #[arg(short = 'Q', long, value_name = "in|out|inout", default_value = "inout")]
     direction: Way,
-    /// Bytes kept of each packet; 0 keeps all, `headers` all headers up to layer 4.
-    #[arg(short, long = "snapshot-length", value_name = "BYTES|headers", default_value = "0")]
-    snap: KeepSpec,
+    /// Bytes kept of each packet; 0 keeps all, `headers` all headers up to layer 4 [default: 0, on a cluster 128].
+    #[arg(short, long = "snapshot-length", value_name = "BYTES|headers")]
+    snap: Option<KeepSpec>,
     /// Read packets from a file, pcap or pcapng, instead of interfaces; `-` is standard input.
     #[arg(
         short,
@@ -80,7 +88,7 @@ pub struct Arguments {
         value_name = "FILE|-",
         conflicts_with_all = [
             "interface", "netns", "node", "pod", "host", "inner_host", "duration", "vxlan_port", "buffer", "attach",
-            "debug_bpf"
+            "debug_bpf", "heartbeat", "output_rate", "program", "way_of", "link_of"
         ]
     )]
     read: Option<PathBuf>,
@@ -92,9 +100,10 @@ pub struct Arguments {
     /// Leave packets of interfaces without link layer as they are (RAW); such files tcpdump does not read.
     #[arg(long)]
     true_link_types: bool,
-    /// Size of the buffer between kernel and kflow: a power of two is made of it, at most 1 GiB.
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = BUFFER_KIB, value_parser = buffer_size())]
-    buffer: u32,
+    /// Size of the buffer between kernel and kflow: a power of two is made of it, at most 1 GiB [default: 16384, on a cluster
+    /// 8192 on each node].
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", value_parser = buffer_size())]
+    buffer: Option<u32>,
     /// List the interfaces, and end.
     #[arg(short = 'D', long)]
     list_interfaces: bool,
@@ -128,6 +137,8 @@ pub struct Arguments {
     /// Print nothing but errors.
     #[arg(long, hide = true)]
     quiet: bool,
+    #[command(flatten)]
+    lead: LeadArgs,
 }
 
 /// Captures, reads or lists as the arguments say.
@@ -136,6 +147,12 @@ pub fn run(arguments: Arguments) -> Result<Exit, CaptureCommandError> {
         return print_interfaces(arguments.netns.as_ref(), arguments.state.as_deref());
     }
     let is_quiet = arguments.quiet;
+    if arguments.targets.is_cluster() {
+        arguments.targets.check()?;
+        let plan = arguments.remote_plan()?;
+        return Ok(arguments.targets.run(&plan, arguments.snap.is_some())?);
+    }
+    arguments.targets.check_local()?;
     if arguments.read.is_some() {
         let summary = capture::run_offline(&arguments.offline_plan()?)?;
         if !is_quiet {
@@ -166,7 +183,13 @@ impl Arguments {
         Ok(Plan {
             selection: Selection::parse(&self.interface)?,
             addresses: address_set(&self.host, &self.inner_host)?,
-            expression: expression.map(compile).transpose()?,
+            expression: match self.lead.expression(self.inner)? {
+                Some(compiled) => Some(compiled),
+                None => expression.map(compile).transpose()?,
+            },
+            pods: self.lead.pods(),
+            lead: self.lead.lead(),
+            max_rate: self.lead.output_rate(),
             direction: self.direction.0,
             shape: self.shape(),
             product: self.product()?,
@@ -177,10 +200,44 @@ impl Arguments {
             netns: self.netns,
             node: self.node.unwrap_or_else(host_name),
             pod: self.pod,
-            ring_kib: self.buffer,
+            ring_kib: self.buffer.unwrap_or(BUFFER_KIB),
             vxlan_port: self.vxlan_port,
             attach: self.attach,
             debug: self.debug_bpf,
+        })
+    }
+
+    fn remote_plan(&self) -> Result<RemotePlan, CaptureCommandError> {
+        let Where { targets, own_traffic, dry_run } = self.targets.location();
+        let compile = |text: String| Expression::compile(&text, self.inner);
+        // A pattern that cannot be read is told here, not by every node.
+        Selection::parse(&self.interface)?;
+        let shape = self.shape();
+        Ok(RemotePlan {
+            targets,
+            interfaces: self.interface.clone(),
+            expression: self.expression().map(compile).transpose()?,
+            direction: self.direction.0,
+            shape,
+            snap: match shape.keep {
+                Keep::Headers => "headers".to_owned(),
+                Keep::Bytes(snap) => snap.0.to_string(),
+            },
+            product: self.product()?,
+            packet_buffered: self.output.is_packet_buffered(),
+            user: self.output.user(),
+            ring_kib: self.buffer.unwrap_or(targets::BUFFER_KIB),
+            limits: self.limits(),
+            vxlan_port: self.vxlan_port,
+            attach: match self.attach {
+                AttachMode::Auto => None,
+                AttachMode::Tcx => Some("tcx"),
+                AttachMode::Clsact => Some("clsact"),
+            },
+            debug: self.debug_bpf,
+            own_traffic,
+            dry_run,
+            verbosity: self.verbosity(),
         })
     }
 
@@ -198,7 +255,7 @@ impl Arguments {
     }
 
     fn product(&self) -> Result<Product, OutputError> {
-        let product = self.output.product(self.verbose > 0)?;
+        let product = self.output.product(self.verbose > 0, self.lead.is_compressed())?;
         match (&product, self.max_size) {
             (Product::Lines(_), Some(_)) => Err(OutputError::NothingToMeasure),
             _ => Ok(product),
@@ -211,7 +268,9 @@ impl Arguments {
     }
 
     fn shape(&self) -> Shape {
-        Shape { keep: self.snap.0, segment: self.segment, true_link_types: self.true_link_types }
+        let default = if self.targets.is_cluster() { SnapLength(targets::SNAP) } else { SNAP_WHOLE };
+        let keep = self.snap.map_or(Keep::Bytes(default), |snap| snap.0);
+        Shape { keep, segment: self.segment, true_link_types: self.true_link_types }
     }
 
     fn limits(&self) -> Limits {
@@ -262,6 +321,12 @@ pub enum CaptureCommandError {
     /// The list of interfaces.
     #[error(transparent)]
     List(#[from] ListError),
+    /// A capture on a cluster.
+    #[error(transparent)]
+    Remote(#[from] RemoteFailure),
+    /// Flags of a cluster without one.
+    #[error(transparent)]
+    Target(#[from] TargetArgsError),
 }
 
 impl ExitStatus for CaptureCommandError {
@@ -273,6 +338,8 @@ impl ExitStatus for CaptureCommandError {
             Self::Netns(error) => error.exit(),
             Self::List(error) => error.exit(),
             Self::State(error) => error.exit(),
+            Self::Remote(error) => error.exit(),
+            Self::Target(error) => error.exit(),
             Self::Output(_) | Self::Selection(_) | Self::Addresses(_) => Exit::Usage,
         }
     }

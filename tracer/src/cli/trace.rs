@@ -8,8 +8,12 @@ use clap::{Args, ValueEnum};
 use tracer_core::capture::SNAP_WHOLE;
 use tracer_core::units::SnapLength;
 
+use super::cluster::{AgentArgs, ClusterArgs};
+
 /// Bytes kept of each packet where a trace captures itself: all headers, tunnels included.
 const SNAP: SnapLength = SnapLength(192);
+/// The same where packets come back through the API server: headers in a tunnel, and the beginning of what they carry.
+const SNAP_OF_CLUSTER: SnapLength = SnapLength(128);
 /// How long a packet may take where clocks are compared by arrival.
 const WINDOW: Duration = Duration::from_secs(1);
 /// The same where clocks are as the files have them: two nodes may differ by many seconds.
@@ -19,17 +23,43 @@ const MAX_FLOWS: usize = 20;
 
 /// Follow packets between two ends over all nodes.
 ///
-/// SRC and DST are POD, NAMESPACE/POD, pod/NAME, svc/NAME[:PORT], node/NAME, IP or IP:PORT. Names come from the
-/// cluster state (--state). With -r, packets come from files instead of this machine's interfaces, and without SRC
-/// every flow in them is followed, those that lost most first.
+/// SRC and DST are POD, NAMESPACE/POD, TYPE/NAME or NAMESPACE/TYPE/NAME (pod, svc[:PORT], deploy, ds, sts, rs, job,
+/// node), a label selector KEY=VALUE, IP, IP:PORT, or the name of a host outside. Agents come to the nodes concerned for
+/// as long as the trace runs, in a namespace of their own. With --node or --local, this machine's namespaces are watched
+/// instead, and names come from --state. With -r, packets come from files, and without SRC every flow in them is
+/// followed, those that lost most first.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as they are typed")]
 pub struct TraceArgs {
     /// One end
-    #[arg(value_name = "SRC", required_unless_present = "read")]
+    #[arg(value_name = "SRC", required_unless_present_any = ["read", "selector"])]
     pub source: Option<String>,
     /// The other end; every flow of SRC without it
     #[arg(value_name = "DST")]
     pub destination: Option<String>,
+    /// Label selector of the pods that are SRC, as kubectl takes it; the first word is DST then
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "destination")]
+    pub selector: Option<String>,
+    /// Select pods by label in all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// How agents come onto its nodes.
+    #[command(flatten)]
+    pub agents: AgentArgs,
+    /// Watch inside the network namespaces of the pods concerned as well
+    ///
+    /// Agents then need the capability `SYS_ADMIN` and the node's /run/netns, read-only.
+    #[arg(long, help_heading = "Agents", conflicts_with_all = ["read", "pods"])]
+    pub pod_side: bool,
+    /// Print what would be done: nodes, interfaces, filter, pods to create
+    #[arg(long, help_heading = "Agents", conflicts_with = "read")]
+    pub dry_run: bool,
+    /// Watch this machine's interfaces, and leave the cluster alone
+    #[arg(long, conflicts_with_all = ["pod_side", "dry_run"])]
+    pub local: bool,
     /// Trace a pcap or pcapng file of any tool (repeatable); `-` is standard input
     ///
     /// NODE, IFACE and POD say where it was captured, as far as the file does not: NODE/IFACE=FILE,
@@ -42,13 +72,10 @@ pub struct TraceArgs {
         conflicts_with_all = ["nodes", "pods", "interfaces", "buffer_size", "duration", "attach", "debug_bpf"]
     )]
     pub read: Vec<OsString>,
-    /// Namespace of names that have none
-    #[arg(short = 'n', long, value_name = "NAMESPACE", default_value = "default")]
-    pub namespace: String,
-    /// Cluster state: the JSON of `kubectl get nodes,pods,services,endpointslices -A -o json`
+    /// Cluster state from a file: the JSON of `kflow state`, or of `kubectl get nodes,pods,services,endpointslices -A -o json`
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// A node and its network namespace; without any, this machine is the only node
+    /// A node of this machine and its network namespace (repeatable); the cluster is not asked then
     #[arg(long = "node", value_name = "NAME=netns:PATH")]
     pub nodes: Vec<String>,
     /// Watch inside a pod's network namespace as well
@@ -63,7 +90,7 @@ pub struct TraceArgs {
     /// Output format
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
-    /// Bytes kept of each packet, 0 keeps all [default: 192; with -r all that the files hold]
+    /// Bytes kept of each packet, 0 keeps all [default: 128 on a cluster, 192 there with IPv6 and on this machine; with -r all that the files hold]
     #[arg(short = 's', long, value_name = "BYTES")]
     pub snapshot_length: Option<u32>,
     /// Flows to print as text, 0 prints all [default: all; 20 with -r and without SRC]
@@ -112,9 +139,30 @@ impl TraceArgs {
         self.recording().is_some_and(|path| path.as_os_str() == "-")
     }
 
+    /// Whether packets are captured here, by the flags alone: by children in network namespaces of this machine.
+    pub fn is_local(&self) -> bool {
+        self.local || self.state.is_some() || !self.nodes.is_empty() || !self.pods.is_empty()
+    }
+
+    /// Whether packets come from files.
+    pub fn is_offline(&self) -> bool {
+        !self.read.is_empty()
+    }
+
+    /// Namespace of names that have none, where no cluster tells one.
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace.as_deref().unwrap_or("default")
+    }
+
     /// Bytes kept of each packet; 0 on the command line keeps all, as with tcpdump.
     pub fn snap(&self) -> SnapLength {
-        let default = if self.read.is_empty() { SNAP } else { SNAP_WHOLE };
+        let default = if self.is_offline() {
+            SNAP_WHOLE
+        } else if self.is_local() {
+            SNAP
+        } else {
+            SNAP_OF_CLUSTER
+        };
         match self.snapshot_length {
             None => default,
             Some(0) => SNAP_WHOLE,
@@ -124,13 +172,14 @@ impl TraceArgs {
 
     /// How long a packet may be on its way.
     pub fn window(&self) -> Duration {
-        let default = if self.read.is_empty() { WINDOW } else { WINDOW_OF_FILES };
+        let default = if self.is_offline() { WINDOW_OF_FILES } else { WINDOW };
         self.window.map_or(default, Duration::from_millis)
     }
 
     /// How many flows are printed as text; absent for all.
     pub fn max_flows(&self) -> Option<usize> {
-        let default = (!self.read.is_empty() && self.source.is_none()).then_some(MAX_FLOWS);
+        let default =
+            (self.is_offline() && self.source.is_none() && self.selector.is_none()).then_some(MAX_FLOWS);
         self.max_flows.or(default).filter(|count| *count > 0)
     }
 }

@@ -232,7 +232,7 @@ const fn attach_type(direction: Direction) -> TcAttachType {
 }
 
 /// Whether the kernel knows TCX.
-fn has_tcx() -> bool {
+pub fn has_tcx() -> bool {
     SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
 

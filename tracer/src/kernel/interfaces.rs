@@ -1,5 +1,6 @@
 //! The interfaces of a network namespace, now and as they come and go.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::netlink::{Connection, Message, NLM_F_DUMP, NetlinkError, attribute, field, text};
@@ -7,6 +8,8 @@ use super::netlink::{Connection, Message, NLM_F_DUMP, NetlinkError, attribute, f
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 /// `struct ifinfomsg`: family, padding, type, index, flags, change.
 const IFINFOMSG_LEN: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
@@ -14,6 +17,11 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_ROUTE: u32 = 7;
+const RTNLGRP_IPV6_ROUTE: u32 = 11;
+/// `struct rtmsg`: family, length of destination and source, and more.
+const RTMSG_LEN: usize = 12;
+const RTA_DST: u16 = 1;
 const ENOBUFS: i32 = 105;
 
 /// Index of an interface in its network namespace; never 0.
@@ -96,6 +104,8 @@ pub enum LinkEvent {
     Present(Link),
     /// It is gone, or in another network namespace.
     Gone(IfIndex),
+    /// The way to the addresses of a network is another one: its address, and the length of its prefix.
+    Routed(IpAddr, u8),
 }
 
 /// What a [`Watch`] has to tell.
@@ -118,6 +128,14 @@ impl Watch {
         Ok(Self(connection))
     }
 
+    /// Watches routes to networks and single addresses as well; the default route is not told of.
+    pub fn with_routes() -> Result<Self, NetlinkError> {
+        let mut watch = Self::new()?;
+        watch.0.subscribe(RTNLGRP_IPV4_ROUTE)?;
+        watch.0.subscribe(RTNLGRP_IPV6_ROUTE)?;
+        Ok(watch)
+    }
+
     /// What happened since the last time. Does not wait.
     pub fn changes(&mut self) -> Result<Changes, NetlinkError> {
         match self.0.pending() {
@@ -136,6 +154,9 @@ impl AsFd for Watch {
 
 fn event(message: &Message) -> Option<LinkEvent> {
     const AF_UNSPEC: u8 = 0;
+    if matches!(message.kind, RTM_NEWROUTE | RTM_DELROUTE) {
+        return routed(&message.body);
+    }
     // A bridge tells of its ports in messages of its own family: a port that leaves is no interface that leaves.
     if message.body.first() != Some(&AF_UNSPEC) {
         return None;
@@ -145,6 +166,13 @@ fn event(message: &Message) -> Option<LinkEvent> {
         RTM_DELLINK => Some(LinkEvent::Gone(IfIndex(u32::from_ne_bytes(field(&message.body, 4)?)))),
         _ => None,
     }
+}
+
+fn routed(body: &[u8]) -> Option<LinkEvent> {
+    let destination = attribute(body.get(RTMSG_LEN..)?, RTA_DST)?;
+    let v4 = <[u8; 4]>::try_from(destination).map(IpAddr::from);
+    let address = v4.or_else(|_| <[u8; 16]>::try_from(destination).map(IpAddr::from)).ok()?;
+    Some(LinkEvent::Routed(address, *body.get(1)?))
 }
 
 #[cfg(test)]
@@ -180,6 +208,15 @@ mod tests {
         assert_eq!(event(&message(RTM_DELLINK, 0)), Some(LinkEvent::Gone(IfIndex(7))));
         assert_eq!(event(&message(RTM_DELLINK, 7)), None, "a port that left its bridge is still there");
         assert_eq!(Link::parse(&[0; 12]), None);
+    }
+
+    #[test]
+    fn route_message_becomes_its_destination() {
+        let mut body = vec![2, 26, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0];
+        assert_eq!(routed(&body), None, "the default route has no destination");
+        put_attribute(&mut body, RTA_DST, &[10, 244, 1, 64]);
+        let message = Message { kind: RTM_DELROUTE, body };
+        assert_eq!(event(&message), Some(LinkEvent::Routed(IpAddr::from([10, 244, 1, 64]), 26)));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! Listing asks for no privilege. Who is at the other end of a veth pair is told as far as this process may look:
 //! the name of a namespace asks for read access to its file, what is in it for `CAP_SYS_ADMIN`.
 
+mod facts;
 mod message;
 mod namespaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use facts::{facts, own_addresses};
 use message::{LinkMessage, NamespaceId};
 use namespaces::Namespaces;
+pub use namespaces::is_neighbour;
 
 use super::interfaces::{IfIndex, LinkType};
 use super::netlink::{Connection, Message, NLM_F_DUMP, NetlinkError};

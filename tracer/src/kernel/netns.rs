@@ -1,8 +1,11 @@
 //! Entering a network namespace.
 
+mod search;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -18,22 +21,28 @@ pub enum NetnsRef {
     Path(PathBuf),
     /// A process that is in it.
     Process(u32),
+    /// An address that one of its interfaces has, loopback aside.
+    Address(IpAddr),
 }
 
+/// What comes before an address.
+const BY_ADDRESS: &str = "address:";
+
 impl NetnsRef {
-    fn path(&self) -> PathBuf {
+    fn path(&self) -> Result<PathBuf, NetnsError> {
         match self {
-            Self::Path(path) => path.clone(),
-            Self::Process(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+            Self::Path(path) => Ok(path.clone()),
+            Self::Process(pid) => Ok(PathBuf::from(format!("/proc/{pid}/ns/net"))),
+            Self::Address(address) => search::find(*address),
         }
     }
 
     /// Moves the calling thread into the namespace. To be called before the process has other threads.
     pub fn enter(&self) -> Result<(), NetnsError> {
-        let path = self.path();
+        let path = self.path()?;
         let file = File::open(&path).map_err(|source| match (source.kind(), self) {
             (io::ErrorKind::NotFound, Self::Process(pid)) => NetnsError::NoProcess { pid: *pid },
-            (io::ErrorKind::NotFound, Self::Path(_)) => NetnsError::NoSuchFile { path: path.clone() },
+            (io::ErrorKind::NotFound, _) => NetnsError::NoSuchFile { path: path.clone() },
             _ => NetnsError::Open { path: path.clone(), source },
         })?;
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
@@ -44,16 +53,24 @@ impl NetnsRef {
 }
 
 impl FromStr for NetnsRef {
-    type Err = std::convert::Infallible;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(address) = text.strip_prefix(BY_ADDRESS) {
+            let refused = |_| format!("`{address}` is no address: expected {BY_ADDRESS}10.0.0.1");
+            return address.parse().map(Self::Address).map_err(refused);
+        }
         Ok(text.parse().map_or_else(|_| Self::Path(PathBuf::from(text)), Self::Process))
     }
 }
 
 impl fmt::Display for NetnsRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path().display())
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Process(pid) => write!(f, "/proc/{pid}/ns/net"),
+            Self::Address(address) => write!(f, "{BY_ADDRESS}{address}"),
+        }
     }
 }
 
@@ -71,6 +88,27 @@ pub enum NetnsError {
     NoProcess {
         /// As the user named it.
         pid: u32,
+    },
+    /// No namespace in sight has the address.
+    #[error("{}", no_address(*address, *looked, *closed))]
+    NoAddress {
+        /// The address.
+        address: IpAddr,
+        /// Namespaces that were looked into.
+        looked: usize,
+        /// Namespaces that could not be entered.
+        closed: usize,
+    },
+    /// Several have it.
+    #[error(
+        "several network namespaces have the address {address}: {}; name one of them",
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    Ambiguous {
+        /// The address.
+        address: IpAddr,
+        /// A file of each.
+        paths: Vec<PathBuf>,
     },
     /// The file cannot be opened.
     #[error("cannot open the network namespace {path}", path = path.display())]
@@ -96,11 +134,26 @@ pub enum NetnsError {
     },
 }
 
+fn no_address(address: IpAddr, looked: usize, closed: usize) -> String {
+    let text = format!(
+        "no network namespace of {looked} that were looked into has the address {address}: is the pod running on this \
+         node?"
+    );
+    if closed == 0 {
+        return text;
+    }
+    format!("{text} {closed} others may not be entered (that takes CAP_SYS_ADMIN)")
+}
+
 impl ExitStatus for NetnsError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoSuchFile { .. } | Self::NoProcess { .. } | Self::NotANamespace { .. } => Exit::Failed,
-            Self::Open { .. } | Self::Enter { .. } => Exit::Environment,
+            Self::NoAddress { closed: 0, .. }
+            | Self::Ambiguous { .. }
+            | Self::NoSuchFile { .. }
+            | Self::NoProcess { .. }
+            | Self::NotANamespace { .. } => Exit::Failed,
+            Self::NoAddress { .. } | Self::Open { .. } | Self::Enter { .. } => Exit::Environment,
         }
     }
 }
@@ -114,12 +167,16 @@ mod tests {
         assert_eq!("42".parse(), Ok(NetnsRef::Process(42)));
         assert_eq!("/run/netns/a".parse(), Ok(NetnsRef::Path("/run/netns/a".into())));
         assert_eq!("./7".parse(), Ok(NetnsRef::Path("./7".into())));
+        assert_eq!("address:fd00::1".parse(), Ok(NetnsRef::Address("fd00::1".parse().unwrap())));
+        assert!("address:pod-a".parse::<NetnsRef>().is_err());
     }
 
     #[test]
     fn missing_namespaces_are_told_apart() {
         let missing = NetnsRef::Path("/nowhere/at/all".into()).enter();
         assert!(matches!(missing, Err(NetnsError::NoSuchFile { .. })));
+        let nobody = NetnsRef::Address("192.0.2.77".parse().unwrap()).enter().unwrap_err();
+        assert!(matches!(nobody, NetnsError::NoAddress { .. }), "{nobody}");
         assert!(matches!(NetnsRef::Process(u32::MAX).enter(), Err(NetnsError::NoProcess { .. })));
     }
 }

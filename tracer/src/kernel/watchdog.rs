@@ -42,6 +42,12 @@ impl Drop for Watchdog {
     }
 }
 
+/// Takes away the filters of all processes that are gone, from the thread's network namespace. Returns how many there
+/// were.
+pub fn sweep() -> Result<usize, NetlinkError> {
+    clsact::sweep()
+}
+
 /// Waits for the end of standard input, which comes with the process at the other end, and takes away the filters of all
 /// processes that are gone: also of that one, whose filters have this name.
 pub fn sweep_when_closed(name: &str) -> Result<usize, NetlinkError> {

@@ -1,6 +1,8 @@
 //! Packets and interfaces to the bytes of one file after another.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use tracer_core::capture::{
     CaptureError, CaptureWriter, Frame, Interface, InterfaceId, LinkLayer, PcapWriter, Section, Statistics,
@@ -17,8 +19,13 @@ pub(super) struct Encoder {
     section: Section,
     snap: SnapLength,
     interfaces: Vec<Known>,
+    /// Those that every file begins with.
+    names: BTreeMap<IpAddr, Vec<String>>,
     writer: Writer,
 }
+
+/// Addresses in one block: a block has to be small enough for every reader.
+const NAMES: usize = 4096;
 
 enum Writer {
     Pcapng(CaptureWriter<Vec<u8>>),
@@ -37,6 +44,8 @@ struct PcapState {
 /// An interface of the capture, in whichever file.
 struct Known {
     interface: Interface,
+    /// The pod at its other end.
+    peer: Option<String>,
     /// Its number in the present file; absent where it was not described.
     local: Option<InterfaceId>,
     is_retired: bool,
@@ -58,7 +67,7 @@ impl Encoder {
             Format::Pcapng => Writer::Pcapng(CaptureWriter::new(buffer, &section, snap)?),
             Format::Pcap => Writer::Pcap(PcapState { writer: None, link_type: None, empty: buffer }),
         };
-        Ok(Self { section, snap, interfaces: Vec::new(), writer })
+        Ok(Self { section, snap, interfaces: Vec::new(), names: BTreeMap::new(), writer })
     }
 
     /// What is to be written.
@@ -80,9 +89,13 @@ impl Encoder {
     }
 
     /// Describes an interface in this file and, until it is retired, in those that follow.
-    pub(super) fn interface(&mut self, interface: &Interface) -> Result<InterfaceId, SinkError> {
+    pub(super) fn interface(
+        &mut self,
+        interface: &Interface,
+        peer: Option<&str>,
+    ) -> Result<InterfaceId, SinkError> {
         let local = match &mut self.writer {
-            Writer::Pcapng(writer) => writer.interface(interface)?,
+            Writer::Pcapng(writer) => writer.interface_of(interface, peer)?,
             Writer::Pcap(state) => {
                 state.accept(interface, self.snap)?;
                 InterfaceId(0)
@@ -91,6 +104,7 @@ impl Encoder {
         let id = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
         self.interfaces.push(Known {
             interface: interface.clone(),
+            peer: peer.map(str::to_owned),
             local: Some(local),
             is_retired: false,
             statistics: None,
@@ -115,7 +129,7 @@ impl Encoder {
         match (known.local, writer) {
             (Some(local), _) => Ok(local),
             (None, Writer::Pcapng(writer)) => {
-                let local = writer.interface(&known.interface)?;
+                let local = writer.interface_of(&known.interface, known.peer.as_deref())?;
                 known.local = Some(local);
                 Ok(local)
             }
@@ -179,16 +193,30 @@ impl Encoder {
 
     /// Encodes what a further file begins with. The buffer is empty before.
     pub(super) fn begin_file(&mut self) -> Result<(), CaptureError> {
-        let Self { interfaces, writer, section, snap } = self;
+        let Self { interfaces, names, writer, section, snap } = self;
         let writer = match writer {
             Writer::Pcapng(writer) => writer,
             Writer::Pcap(state) => return state.begin(*snap),
         };
         writer.section(section)?;
+        write_names(writer, names)?;
         for known in interfaces {
             known.is_told = false;
-            known.local = if known.is_retired { None } else { Some(writer.interface(&known.interface)?) };
+            known.local = None;
+            if !known.is_retired {
+                known.local = Some(writer.interface_of(&known.interface, known.peer.as_deref())?);
+            }
         }
+        Ok(())
+    }
+
+    /// Encodes names of addresses, for those that were not told or have others now, in this file and those that follow.
+    pub(super) fn names(&mut self, names: &BTreeMap<IpAddr, Vec<String>>) -> Result<(), CaptureError> {
+        let Writer::Pcapng(writer) = &mut self.writer else { return Ok(()) };
+        let is_new = |(address, names): &(&IpAddr, &Vec<String>)| self.names.get(*address) != Some(*names);
+        let new = names.iter().filter(is_new).map(|(address, names)| (*address, names.clone())).collect();
+        write_names(writer, &new)?;
+        self.names.extend(new);
         Ok(())
     }
 
@@ -203,6 +231,18 @@ impl Encoder {
     fn known(&mut self, id: InterfaceId) -> Option<&mut Known> {
         self.interfaces.get_mut(id.0 as usize)
     }
+}
+
+fn write_names(
+    writer: &mut CaptureWriter<Vec<u8>>,
+    names: &BTreeMap<IpAddr, Vec<String>>,
+) -> Result<(), CaptureError> {
+    let mut names = names.iter().peekable();
+    while names.peek().is_some() {
+        let some = names.by_ref().take(NAMES).map(|(address, names)| (*address, names.clone()));
+        writer.names(&some.collect())?;
+    }
+    Ok(())
 }
 
 impl PcapState {

@@ -17,6 +17,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Uid, User, geteuid};
 
+use super::compress::Compressor;
 use super::pipe::Pipe;
 use super::whole::{packets, whole};
 use super::{FileId, Format, SinkError};
@@ -30,6 +31,10 @@ const PARTIAL: &str = ".partial";
 pub(super) struct Output {
     kind: Kind,
     name: Name,
+    /// Absent where bytes are written as they are.
+    compressor: Option<Compressor>,
+    /// Bytes written.
+    sent: u64,
 }
 
 enum Kind {
@@ -59,6 +64,22 @@ pub(super) struct Failure {
 }
 
 impl Output {
+    fn new(kind: Kind, name: Name) -> Self {
+        Self { kind, name, compressor: None, sent: 0 }
+    }
+
+    /// Compresses from now on all that is written.
+    pub(super) fn compressed(mut self) -> Result<Self, SinkError> {
+        let failed = |source| SinkError::Open { name: self.name(), source };
+        self.compressor = Some(Compressor::new().map_err(failed)?);
+        Ok(self)
+    }
+
+    /// Bytes that it took.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Empties or makes a file, unless it is `source`; a FIFO or device is written to.
     pub(super) fn create(
         path: &Path,
@@ -74,7 +95,7 @@ impl Output {
             file.set_len(0).map_err(create)?;
         }
         let kind = Kind::of(file, signals).map_err(create)?;
-        Ok(Self { kind, name: Name::Path(path.to_owned()) })
+        Ok(Self::new(kind, Name::Path(path.to_owned())))
     }
 
     /// Unless it is `source`, which would grow while it is read.
@@ -85,7 +106,7 @@ impl Output {
             return Err(SinkError::Source(STDOUT.into()));
         }
         let kind = Kind::of(file, signals).map_err(open)?;
-        Ok(Self { kind, name: Name::Word(STDOUT) })
+        Ok(Self::new(kind, Name::Word(STDOUT)))
     }
 
     /// Starts Wireshark, which outlives this process and its terminal's Ctrl-C, and a pipe to it.
@@ -96,7 +117,7 @@ impl Output {
         let mut child = command.spawn().map_err(SinkError::Wireshark)?;
         let Some(stdin) = child.stdin.take() else { unreachable!("the pipe was asked for") };
         let pipe = Pipe::new(File::from(std::os::fd::OwnedFd::from(stdin)), signals);
-        Ok(Self { kind: Kind::Pipe(pipe), name: Name::Word(WIRESHARK) })
+        Ok(Self::new(Kind::Pipe(pipe), Name::Word(WIRESHARK)))
     }
 
     /// The file's path; absent for standard output and Wireshark.
@@ -119,11 +140,26 @@ impl Output {
     /// Writes whole blocks. Where that fails, a file is cut behind the last whole one and gets another name; whatever
     /// it is, nothing may be written to it after that.
     pub(super) fn write(&mut self, bytes: &[u8], format: Format) -> Result<(), Failure> {
+        let Some(mut compressor) = self.compressor.take() else { return self.put(bytes, format) };
+        let result = match compressor.compress(bytes) {
+            Ok(compressed) => self.put_compressed(compressed),
+            Err(source) => Err(SinkError::Write { name: self.name(), source }),
+        };
+        self.compressor = Some(compressor);
+        result.map_err(|error| {
+            // A file is cut before what it has not whole.
+            let is_cut = matches!(self.kind, Kind::Regular { .. });
+            Failure { error, kept: 0, lost_packets: if is_cut { packets(format, bytes) } else { 0 } }
+        })
+    }
+
+    fn put(&mut self, bytes: &[u8], format: Format) -> Result<(), Failure> {
         let source = match &mut self.kind {
             Kind::Regular { file, begin, end } => {
                 let (accepted, result) = write_counted(file, bytes);
                 let Err(source) = result else {
                     *end += accepted as u64;
+                    self.sent += accepted as u64;
                     return Ok(());
                 };
                 let kept = whole(format, bytes, accepted, begin == end);
@@ -135,18 +171,47 @@ impl Output {
             Kind::Pipe(pipe) => pipe.write_all(bytes).err(),
             Kind::Other(file) => file.write_all(bytes).err(),
         };
-        let error = match source {
-            None => return Ok(()),
-            Some(source) if source.kind() == io::ErrorKind::BrokenPipe => SinkError::Closed,
-            Some(source) => SinkError::Write { name: self.name(), source },
+        self.sent += bytes.len() as u64;
+        source.map_or(Ok(()), |source| Err(Failure { error: self.refusal(source), kept: 0, lost_packets: 0 }))
+    }
+
+    /// Writes a part of a stream that can be read up to its end; where that fails, a file is cut before it.
+    fn put_compressed(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        let source = match &mut self.kind {
+            Kind::Regular { file, end, .. } => match write_counted(file, bytes) {
+                (accepted, Ok(())) => {
+                    *end += accepted as u64;
+                    None
+                }
+                (_, Err(source)) => {
+                    let cut = file.set_len(*end);
+                    return Err(self.partial(source, cut));
+                }
+            },
+            Kind::Pipe(pipe) => pipe.write_all(bytes).err(),
+            Kind::Other(file) => file.write_all(bytes).err(),
         };
-        Err(Failure { error, kept: 0, lost_packets: 0 })
+        self.sent += bytes.len() as u64;
+        source.map_or(Ok(()), |source| Err(self.refusal(source)))
+    }
+
+    /// What a pipe or device that takes no more means.
+    fn refusal(&self, source: io::Error) -> SinkError {
+        if source.kind() == io::ErrorKind::BrokenPipe {
+            SinkError::Closed
+        } else {
+            SinkError::Write { name: self.name(), source }
+        }
     }
 
     /// Closes it. A file system may tell only now that there was no room (close(2)): what the file then holds is not
     /// known.
-    pub(super) fn close(self) -> Result<(), SinkError> {
-        let Self { kind, name } = self;
+    pub(super) fn close(mut self) -> Result<(), SinkError> {
+        if let Some(compressor) = self.compressor.take() {
+            let end = compressor.end().map_err(|source| self.refusal(source))?;
+            self.put_compressed(&end)?;
+        }
+        let Self { kind, name, .. } = self;
         let Kind::Regular { file, .. } = kind else { return Ok(()) };
         let Err(errno) = nix::unistd::close(file) else { return Ok(()) };
         let name = match name {

@@ -1,5 +1,7 @@
 //! Packets into files, one after another.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -68,6 +70,9 @@ impl Recorder {
         let encoder = Encoder::new(format, section, snap, BUFFER + SLACK)?;
         let (output, rotation, is_rotating, command) = match target {
             Target::Stdout => (Output::stdout(source, signals.clone())?, None, false, None),
+            Target::CompressedStdout => {
+                (Output::stdout(source, signals.clone())?.compressed()?, None, false, None)
+            }
             Target::Wireshark => (Output::wireshark(signals.clone())?, None, false, None),
             Target::Files(plan) => {
                 let rotation = Rotation::new(&plan, begin, TimeZone::system());
@@ -96,9 +101,24 @@ impl Recorder {
 
     /// Describes an interface, in this file and those that follow. Numbers go on over all files.
     pub fn interface(&mut self, interface: &Interface) -> Result<InterfaceId, SinkError> {
-        let id = self.encoder.interface(interface)?;
+        self.interface_of(interface, None)
+    }
+
+    /// Describes an interface likewise, and the pod at its other end.
+    pub fn interface_of(
+        &mut self,
+        interface: &Interface,
+        peer: Option<&str>,
+    ) -> Result<InterfaceId, SinkError> {
+        let id = self.encoder.interface(interface, peer)?;
         self.write_if_full()?;
         Ok(id)
+    }
+
+    /// Tells names of addresses, in this file and those that follow; those that were told already are not told again.
+    pub fn names(&mut self, names: &BTreeMap<IpAddr, Vec<String>>) -> Result<(), SinkError> {
+        self.encoder.names(names)?;
+        self.write_if_full()
     }
 
     /// Tells that an interface is gone, or has another name: files that follow describe it only if they have packets of
@@ -190,6 +210,11 @@ impl Recorder {
     /// Bytes so far, over all files.
     pub fn bytes(&self) -> u64 {
         self.written.bytes + self.encoder.buffered() as u64
+    }
+
+    /// Bytes that the present file or pipe took: of what is compressed, what is left of it.
+    pub fn sent(&self) -> u64 {
+        self.output.as_ref().map_or(0, Output::sent)
     }
 
     /// Packets so far, over all files.

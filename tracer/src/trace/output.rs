@@ -90,6 +90,11 @@ impl Output {
         self.printer.events(&progress.events)
     }
 
+    /// Tells names that became known meanwhile.
+    pub(super) fn names(&mut self, names: &Names) -> Result<(), OutputError> {
+        self.recorder.names(names)
+    }
+
     /// Writes the rest and the report. Returns whether all that was asked for could be written.
     pub(super) fn finish(
         mut self,

@@ -1,41 +1,27 @@
 //! Flags as typed to a plan that cannot be wrong.
 
-use std::fs;
-use std::io;
+mod local;
+mod state_file;
+mod wanted;
+
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tracer_core::resolve::{ClusterState, Names, Party, ResolveError, Scope, SeedKind};
+use tracer_core::resolve::{ClusterState, Names, ResolveError, Scope, SelectorError};
 
+use super::cluster::{ClusterError, OnCluster, places};
+use super::ends::Ends;
 use crate::cli::trace::{Format, TraceArgs};
+use crate::cluster::{Cluster, ConnectError};
 use crate::error::{Exit, ExitStatus};
+pub use state_file::{StateFileError, read_state};
+pub(super) use wanted::Wanted;
 
-/// Why there is no cluster state.
-#[derive(Debug, Error)]
-pub enum StateFileError {
-    /// The state file cannot be read.
-    #[error("cannot read the cluster state {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The state file is no cluster state.
-    #[error("{}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: tracer_core::resolve::StateError,
-    },
-}
-
-impl ExitStatus for StateFileError {
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
-}
+/// Namespaces that are watched without a word about it.
+const MANY: usize = 16;
+/// Bytes kept of each packet on a cluster with IPv6: what tells packets apart lies beyond 128 behind VXLAN.
+const SNAP_OF_IPV6: u32 = 192;
 
 /// Why the flags make no plan.
 #[derive(Debug, Error)]
@@ -45,12 +31,28 @@ pub enum PlanError {
     State(#[from] StateFileError),
     /// An end cannot be resolved without a cluster's state.
     #[error(
-        "{0:?} is a name, and no cluster state tells its address: add --state FILE (the JSON of `kubectl get nodes,pods,services,endpointslices -A -o json`)"
+        "{0:?} is a name, and no cluster state tells its address: add --state FILE (the JSON of `kflow state`, or of `kubectl get nodes,pods,services,endpointslices -A -o json`)"
     )]
     NoState(String),
+    /// An end is a name, and there is no cluster.
+    #[error(
+        "{word:?} is a name, and no cluster tells its address: name one by --kubeconfig, or its state by --state"
+    )]
+    NoCluster {
+        /// As typed.
+        word: String,
+        /// Where a cluster was looked for.
+        source: ConnectError,
+    },
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// An end cannot be resolved.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// A label selector that is none.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
     /// `--node` or `--pod` has not the form NAME=netns:PATH.
     #[error("--{flag} {value:?} is not NAME=netns:PATH")]
     Place {
@@ -79,6 +81,9 @@ pub enum PlanError {
     /// Neither an end nor a file.
     #[error("name an end to trace: SRC [DST]")]
     NoEnd,
+    /// Flags for a cluster, and others for this machine.
+    #[error("{0} is for a cluster, and --node, --pod, --state and --local leave the cluster alone")]
+    OnlyOnCluster(&'static str),
     /// The pcapng has two places to go to.
     #[error("-o pcapng writes to standard output and -w {} to a file: leave one of them out", .0.display())]
     TwoRecordings(PathBuf),
@@ -92,15 +97,18 @@ impl ExitStatus for PlanError {
             | Self::FileAsEnd(_)
             | Self::NoEnd
             | Self::TwoRecordings(_)
+            | Self::OnlyOnCluster(_)
             | Self::NoState(_)
-            | Self::Resolve(ResolveError::Syntax(_)) => Exit::Usage,
+            | Self::Selector(_) => Exit::Usage,
+            Self::Resolve(error) if error.is_usage() => Exit::Usage,
+            Self::NoCluster { source, .. } => source.exit(),
+            Self::Cluster(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
 }
 
 /// What a trace does.
-#[derive(Clone, Debug)]
 pub struct TracePlan {
     /// The two ends.
     pub scope: Scope,
@@ -108,19 +116,10 @@ pub struct TracePlan {
     pub names: Names,
     /// One capture for each.
     pub places: Vec<Place>,
-    /// What the kernel looks for, as arguments of `kflow capture`.
-    pub filter: Vec<String>,
+    /// The cluster that is asked; absent where captures are children of this process.
+    pub(super) cluster: Option<OnCluster>,
     /// The flags that need no second look.
     pub args: TraceArgs,
-}
-
-impl TracePlan {
-    /// Nodes that one of the ends is on and that no capture watches.
-    pub fn unwatched(&self) -> Vec<&str> {
-        unwatched(&self.scope, |node| {
-            self.places.iter().any(|place| place.pod.is_none() && place.node == node)
-        })
-    }
 }
 
 /// A network namespace to watch.
@@ -130,8 +129,19 @@ pub struct Place {
     pub node: String,
     /// The pod that it belongs to, as `namespace/name`; absent for the node's own.
     pub pod: Option<String>,
-    /// Where it is; absent for the one that kflow runs in.
-    pub netns: Option<PathBuf>,
+    /// Where it is.
+    pub side: Side,
+}
+
+/// Where a network namespace is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The one that kflow runs in.
+    Own,
+    /// At a path of this machine.
+    Path(PathBuf),
+    /// On a node of the cluster: the one with this address, or the node's own.
+    Agent(Option<IpAddr>),
 }
 
 impl Place {
@@ -142,19 +152,74 @@ impl Place {
 }
 
 impl TracePlan {
-    /// Reads the cluster's state and resolves every name.
-    pub fn of(args: TraceArgs) -> Result<Self, PlanError> {
+    /// Resolves every name: by the cluster, or where flags or the lack of one say so, by a state file.
+    pub fn of(mut args: TraceArgs) -> Result<Self, PlanError> {
+        check_recording(&args)?;
+        if args.is_local() {
+            return Self::local(args);
+        }
+        match Cluster::connect(&args.cluster) {
+            Ok(cluster) => Self::on_cluster(args, cluster),
+            Err(source @ ConnectError::NoConfig) => {
+                let ends = Ends::of(&args, args.namespace())?.ok_or(PlanError::NoEnd)?;
+                if let Some(word) = ends.first_name() {
+                    return Err(PlanError::NoCluster { word: word.to_owned(), source });
+                }
+                args.local = true;
+                Self::local(args)
+            }
+            Err(error) => Err(ClusterError::from(error).into()),
+        }
+    }
+
+    fn local(args: TraceArgs) -> Result<Self, PlanError> {
+        check_local(&args)?;
         let state = state(&args)?;
         let scope = scope(&args, &state)?.ok_or(PlanError::NoEnd)?;
-        check_recording(&args)?;
-        Ok(Self {
-            places: places(&args, &state)?,
-            filter: filter(&scope),
-            names: Names::of(&state),
-            scope,
-            args,
+        let names = Names::of(&state);
+        Ok(Self { places: local::places(&args, &state)?, names, scope, cluster: None, args })
+    }
+
+    fn on_cluster(mut args: TraceArgs, cluster: Cluster) -> Result<Self, PlanError> {
+        let ends = Ends::of(&args, cluster.namespace())?.ok_or(PlanError::NoEnd)?;
+        let is_address = ends.are_addresses();
+        let (cluster, state, scope) = OnCluster::ask(cluster, ends, &args)?;
+        let places = places(&scope, &state, args.pod_side);
+        if places.is_empty() && is_address {
+            eprintln!("kflow: neither end is in the cluster: watching this machine's interfaces instead");
+            args.local = true;
+            return Self::local(args);
+        }
+        if places.is_empty() {
+            return Err(ClusterError::NoNode.into());
+        }
+        if scope.destination.is_none() {
+            let nodes: Vec<&str> = places.iter().map(|place| place.node.as_str()).collect();
+            eprintln!("kflow: without DST only the nodes of SRC are watched: {}", nodes.join(", "));
+        }
+        if places.len() > MANY {
+            eprintln!(
+                "kflow: {} namespaces are watched; where any node may take packets in, NODE-ADDRESS:PORT instead of a service names one",
+                places.len()
+            );
+        }
+        if has_ipv6(&scope) {
+            args.snapshot_length = args.snapshot_length.or(Some(SNAP_OF_IPV6));
+        }
+        Ok(Self { scope, names: Names::of(&state), places, cluster: Some(cluster), args })
+    }
+
+    /// Nodes that one of the ends is on and that no capture watches.
+    pub fn unwatched(&self) -> Vec<&str> {
+        unwatched(&self.scope, |node| {
+            self.places.iter().any(|place| place.pod.is_none() && place.node == node)
         })
     }
+}
+
+/// Whether packets of a scope may have IPv6 headers, which are longer.
+fn has_ipv6(scope: &Scope) -> bool {
+    scope.seeds().iter().any(|seed| seed.address.is_ipv6())
 }
 
 /// Nodes that an end is on and that are not watched.
@@ -167,18 +232,38 @@ pub(super) fn unwatched(scope: &Scope, is_watched: impl Fn(&str) -> bool) -> Vec
     unwatched
 }
 
-/// The two ends by their names; absent where none was asked for.
+/// The two ends by their names, without a cluster; absent where none was asked for.
 pub(super) fn scope(args: &TraceArgs, state: &ClusterState) -> Result<Option<Scope>, PlanError> {
-    let party = |word: &str| {
-        let has_state = args.state.is_some();
-        Party::resolve(word, &args.namespace, state).map_err(|error| match error {
-            _ if !args.read.is_empty() && Path::new(word).is_file() => PlanError::FileAsEnd(word.to_owned()),
-            ResolveError::NotFound { .. } if !has_state => PlanError::NoState(word.to_owned()),
-            error => PlanError::Resolve(error),
-        })
-    };
-    let Some(source) = args.source.as_deref().map(party).transpose()? else { return Ok(None) };
-    Ok(Some(Scope { source, destination: args.destination.as_deref().map(party).transpose()? }))
+    let Some(mut ends) = Ends::of(args, args.namespace())? else { return Ok(None) };
+    if let Some(file) = file_as_end(args) {
+        return Err(PlanError::FileAsEnd(file.to_owned()));
+    }
+    let name = ends.first_name().map(str::to_owned);
+    let scope = ends.resolve(state).map_err(|error| match error {
+        ResolveError::NotFound { .. } if args.state.is_none() => PlanError::NoState(name.unwrap_or_default()),
+        error => PlanError::Resolve(error),
+    })?;
+    Ok(Some(scope))
+}
+
+/// A word that is a file, where files are read: its `-r` was forgotten.
+fn file_as_end(args: &TraceArgs) -> Option<&str> {
+    let mut words = args.source.iter().chain(&args.destination).map(String::as_str);
+    words.find(|word| args.is_offline() && Path::new(word).is_file())
+}
+
+/// Fails where a flag that is for agents came along with flags for this machine.
+fn check_local(args: &TraceArgs) -> Result<(), PlanError> {
+    let flags = [
+        (args.pod_side, "--pod-side"),
+        (args.dry_run, "--dry-run"),
+        (args.cluster.context.is_some(), "--context"),
+        (args.cluster.kubeconfig.is_some(), "--kubeconfig"),
+    ];
+    match flags.iter().find(|(is_given, _)| *is_given) {
+        Some((_, flag)) => Err(PlanError::OnlyOnCluster(flag)),
+        None => Ok(()),
+    }
 }
 
 /// Fails where the pcapng was sent to two places.
@@ -194,56 +279,4 @@ pub(super) fn check_recording(args: &TraceArgs) -> Result<(), PlanError> {
 pub(super) fn state(args: &TraceArgs) -> Result<ClusterState, PlanError> {
     let Some(path) = &args.state else { return Ok(ClusterState::default()) };
     Ok(read_state(path)?)
-}
-
-/// Reads a cluster state.
-pub fn read_state(path: &Path) -> Result<ClusterState, StateFileError> {
-    let json = fs::read(path).map_err(|source| StateFileError::Read { path: path.to_owned(), source })?;
-    ClusterState::from_json(&json)
-        .map_err(|source| StateFileError::Malformed { path: path.to_owned(), source })
-}
-
-fn places(args: &TraceArgs, state: &ClusterState) -> Result<Vec<Place>, PlanError> {
-    let mut places: Vec<Place> = Vec::new();
-    for value in &args.nodes {
-        let (name, path) = name_and_path("node", value)?;
-        let known: Vec<String> = state.node_names().map(str::to_owned).collect();
-        if !known.is_empty() && !known.iter().any(|node| node == name) {
-            return Err(PlanError::UnknownNode { name: name.to_owned(), known });
-        }
-        if places.iter().any(|place| place.node == name) {
-            return Err(PlanError::Twice(name.to_owned()));
-        }
-        places.push(Place { node: name.to_owned(), pod: None, netns: Some(path) });
-    }
-    if places.is_empty() {
-        places.push(Place { node: crate::cli::capture::host_name(), pod: None, netns: None });
-    }
-    for value in &args.pods {
-        let (name, path) = name_and_path("pod", value)?;
-        let full = if name.contains('/') { name.to_owned() } else { format!("{}/{name}", args.namespace) };
-        let node = state.node_of_pod(&full).ok_or_else(|| PlanError::UnknownPod(full.clone()))?;
-        places.push(Place { node: node.to_owned(), pod: Some(full), netns: Some(path) });
-    }
-    Ok(places)
-}
-
-fn name_and_path<'a>(flag: &'static str, value: &'a str) -> Result<(&'a str, PathBuf), PlanError> {
-    let parts = value.split_once("=netns:").filter(|(name, path)| !name.is_empty() && !path.is_empty());
-    let (name, path) = parts.ok_or_else(|| PlanError::Place { flag, value: value.to_owned() })?;
-    Ok((name, PathBuf::from(path)))
-}
-
-/// The arguments of `kflow capture` that select the packets of a scope.
-fn filter(scope: &Scope) -> Vec<String> {
-    let flag = |seed: &tracer_core::resolve::Seed| match (seed.kind, seed.port) {
-        (SeedKind::Node, None) => ["--inner-host".to_owned(), seed.address.to_string()],
-        (_, None) => ["--host".to_owned(), seed.address.to_string()],
-        (_, Some((protocol, port))) => {
-            let protocol = protocol.to_string().to_lowercase();
-            let socket = std::net::SocketAddr::new(seed.address, port);
-            ["--host".to_owned(), format!("{socket}/{protocol}")]
-        }
-    };
-    scope.seeds().iter().flat_map(flag).collect()
 }

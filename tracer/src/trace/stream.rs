@@ -1,7 +1,6 @@
-//! One capture of a trace: a child process whose standard output is pcapng.
+//! One capture of a trace: a process whose standard output is pcapng, a child of this one or on a node of a cluster.
 //!
-//! A child of its own for each network namespace is what a cluster will have as well, where the stream comes over
-//! the API server. It ends when its standard input closes, so it cannot outlive the trace.
+//! It ends when its standard input closes, so it cannot outlive the trace.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,16 +17,14 @@ use thiserror::Error;
 use tokio::sync::mpsc::Sender;
 use tracer_core::capture::{CaptureReader, Item};
 
-use super::plan::{Place, TracePlan};
+use super::plan::Place;
+use crate::cluster::remote::{Control, RemoteCapture, RemoteEnd};
 use crate::error::Exit;
 
 /// Items handed over at once: a hand-off per packet costs more than the packet.
 const BATCH: usize = 256;
 /// Lines of a child's standard error that are kept for the message of its end.
 const KEPT_LINES: usize = 20;
-
-/// Of each capture, where the user asks for no other: packets are cut short, and there are many captures.
-const BUFFER_KIB: u32 = 8192;
 
 /// Why a capture could not be started.
 #[derive(Debug, Error)]
@@ -63,6 +60,8 @@ pub(super) struct End {
     pub(super) said: String,
     /// Why its output could not be read to its end.
     pub(super) unreadable: Option<String>,
+    /// Why it could not be had, or was cut off, where it ran on a node of a cluster.
+    pub(super) remote: Option<String>,
 }
 
 impl End {
@@ -74,32 +73,48 @@ impl End {
         let said = self.said.trim();
         match (self.code, &self.unreadable) {
             (Some(COMPLETE | INCOMPLETE), None) => None,
+            _ if self.remote.is_some() => self.remote.clone(),
             (_, _) if !said.is_empty() => Some(said.to_owned()),
             (_, Some(reason)) => Some(reason.clone()),
             (Some(code), None) => Some(format!("the capture ended with code {code}")),
             (None, None) => Some("the capture was killed".to_owned()),
         }
     }
+
+    /// The exit code that this end stands for, if nothing could be captured at all.
+    pub(super) fn exit(&self) -> Exit {
+        let never_ran = self.code.is_none() && self.remote.is_some();
+        let is_environment = never_ran || self.code == Some(i32::from(Exit::Environment.code()));
+        if is_environment { Exit::Environment } else { Exit::Failed }
+    }
 }
 
 /// A running capture.
 #[derive(Debug)]
-pub(super) struct Stream {
-    stdin: Option<ChildStdin>,
-    child: Arc<Mutex<Child>>,
+pub(super) enum Stream {
+    /// A process of this machine.
+    Child {
+        /// Open as long as it is wanted.
+        stdin: Option<ChildStdin>,
+        /// The process.
+        child: Arc<Mutex<Child>>,
+    },
+    /// On a node of a cluster.
+    Remote(Control),
 }
 
 impl Stream {
-    /// Starts the capture of a place; what it yields is sent as stream number `number`.
+    /// Starts a capture of this machine; what it yields is sent as stream number `number`.
     pub(super) fn start(
         number: usize,
         place: &Place,
-        plan: &TracePlan,
+        arguments: Vec<String>,
         sender: Sender<Message>,
     ) -> Result<Self, StreamError> {
         let program = std::env::current_exe().map_err(StreamError::Program)?;
         let mut child = Command::new(program)
-            .args(arguments(place, plan))
+            .args(["capture", "--quiet", "--until-stdin-closes", "-w", "-"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,29 +126,71 @@ impl Stream {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
         let waited = Arc::clone(&child);
-        let label = place.label().to_owned();
-        let listener = thread::spawn(move || stderr.map(|stderr| listen(&label, stderr)).unwrap_or_default());
-        thread::spawn(move || {
-            let unreadable = stdout.and_then(|stdout| read(number, stdout, &sender).err());
-            let said = listener.join().unwrap_or_default();
-            let code = wait(&waited);
-            // Nobody listens any more when the trace itself is over.
-            let _ = sender.blocking_send(Message::Ended(number, End { code, said, unreadable }));
-        });
-        Ok(Self { stdin, child })
+        let end = move || RemoteEnd { code: wait(&waited), reason: None };
+        carry(number, place.label(), stdout, stderr, sender, end);
+        Ok(Self::Child { stdin, child })
+    }
+
+    /// Takes over a capture on a node; what it yields is sent as stream number `number`.
+    pub(super) fn remote(
+        number: usize,
+        place: &Place,
+        capture: RemoteCapture,
+        sender: Sender<Message>,
+    ) -> Self {
+        let RemoteCapture { stdout, stderr, control, end } = capture;
+        // A sender that is gone has nothing to tell.
+        let end = move || end.blocking_recv().unwrap_or_default();
+        carry(number, place.label(), Some(stdout), Some(stderr), sender, end);
+        Self::Remote(control)
+    }
+
+    /// Tells a capture on a node what to look for from now on.
+    pub(super) fn tell(&self, line: String) {
+        if let Self::Remote(control) = self {
+            control.tell(line);
+        }
     }
 
     /// Asks the capture to end: it drains its buffers and writes its counters.
     pub(super) fn stop(&mut self) {
-        self.stdin = None;
+        match self {
+            Self::Child { stdin, .. } => *stdin = None,
+            Self::Remote(control) => control.stop(),
+        }
     }
 
     /// Ends the capture at once.
     pub(super) fn kill(&mut self) {
-        self.stdin = None;
-        // It may have ended already.
-        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        match self {
+            Self::Child { stdin, child } => {
+                *stdin = None;
+                // It may have ended already.
+                let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+            }
+            Self::Remote(control) => control.kill(),
+        }
     }
+}
+
+/// Reads a capture on threads of its own, to its end.
+fn carry(
+    number: usize,
+    label: &str,
+    stdout: Option<impl Read + Send + 'static>,
+    stderr: Option<impl Read + Send + 'static>,
+    sender: Sender<Message>,
+    end: impl FnOnce() -> RemoteEnd + Send + 'static,
+) {
+    let label = label.to_owned();
+    let listener = thread::spawn(move || stderr.map(|stderr| listen(&label, stderr)).unwrap_or_default());
+    thread::spawn(move || {
+        let unreadable = stdout.and_then(|stdout| read(number, stdout, &sender).err());
+        let said = listener.join().unwrap_or_default();
+        let RemoteEnd { code, reason: remote } = end();
+        // Nobody listens any more when the trace itself is over.
+        let _ = sender.blocking_send(Message::Ended(number, End { code, said, unreadable, remote }));
+    });
 }
 
 /// Waits for a child's end without holding its lock, so that it can be killed meanwhile: it stays a zombie, and
@@ -144,36 +201,6 @@ fn wait(child: &Mutex<Child>) -> Option<i32> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
     while waitid(Id::Pid(pid), flags) == Err(nix::Error::EINTR) {}
     lock().wait().ok()?.code()
-}
-
-fn arguments(place: &Place, plan: &TracePlan) -> Vec<String> {
-    let args = &plan.args;
-    let mut arguments = ["capture", "--quiet", "--until-stdin-closes", "-w", "-"].map(str::to_owned).to_vec();
-    let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
-    add("--node", place.node.clone());
-    add("-s", plan.args.snap().0.to_string());
-    if let Some(pod) = &place.pod {
-        add("--pod", pod.clone());
-    }
-    if let Some(netns) = &place.netns {
-        add("--netns", netns.display().to_string());
-    }
-    if let Some(port) = args.vxlan_port {
-        add("--vxlan-port", port.to_string());
-    }
-    add("-B", args.buffer_size.unwrap_or(BUFFER_KIB).to_string());
-    if let Some(how) = &args.attach {
-        add("--attach", how.clone());
-    }
-    // Patterns are meant for the nodes: inside a pod there is its eth0.
-    for interface in args.interfaces.iter().filter(|_| place.pod.is_none()) {
-        add("-i", interface.clone());
-    }
-    if args.debug_bpf {
-        arguments.push("--debug-bpf".to_owned());
-    }
-    arguments.extend(plan.filter.iter().cloned());
-    arguments
 }
 
 /// Passes a child's words on at once and keeps the last ones.

@@ -50,7 +50,7 @@ fn command(package: &str, toolchain: &Toolchain, target_dir: &Path) -> Result<Co
     cargo
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags()?);
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(toolchain)?.join("\u{1f}"));
     if toolchain.bootstrap {
         cargo.env("RUSTC_BOOTSTRAP", "1");
     }
@@ -58,8 +58,22 @@ fn command(package: &str, toolchain: &Toolchain, target_dir: &Path) -> Result<Co
 }
 
 /// Debug information for all, since the linker makes the types (BTF) that maps and the verifier's log need out
-/// of it; and the architecture whose registers and kernel structures the programs will meet.
-fn rustflags() -> Result<String> {
+/// of it; the architecture whose registers and kernel structures the programs will meet; and names for the places of
+/// sources that are the same on every machine, so that the object is.
+fn rustflags(toolchain: &Toolchain) -> Result<Vec<String>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH").context("CARGO_CFG_TARGET_ARCH is not set")?;
-    Ok(format!("--cfg=bpf_target_arch=\"{arch}\"\u{1f}-Cdebuginfo=2\u{1f}-Clink-arg=--btf"))
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{arch}\""),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let workspace =
+        package.iter().flat_map(|path| path.ancestors()).find(|path| path.join("Cargo.lock").is_file());
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let sysroot = toolchain.rustc.parent().and_then(Path::parent);
+    for (path, name) in [(workspace, "kflow"), (home.as_deref(), "cargo"), (sysroot, "rust")] {
+        flags.extend(path.map(|path| format!("--remap-path-prefix={}=/{name}", path.display())));
+    }
+    Ok(flags)
 }

@@ -13,7 +13,7 @@ impl Session {
     /// Attaches to all that is chosen, and tells the reader of the capture so.
     pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<(), CaptureFailure> {
         for link in links {
-            if self.selection.contains(link) {
+            if self.chooser.contains(link) {
                 self.attach(link)?;
             }
         }
@@ -25,7 +25,7 @@ impl Session {
             self.sink.statistics(point, &Statistics::default())?;
         }
         self.sink.flush()?;
-        self.say(&format!("capturing on {}", self.points));
+        self.say(&format!("capturing on {}{}", self.points, self.chooser));
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl Session {
         self.table.remove(link.index).map_err(counters_failed)?;
         match failure {
             AttachError::Vanished { .. } => Ok(false),
-            AttachError::Tcx { .. } | AttachError::Clsact { .. } if !self.selection.names(link) => {
+            AttachError::Tcx { .. } | AttachError::Clsact { .. } if !self.chooser.names(link) => {
                 self.say(&chain(&failure));
                 self.unobserved.push(link.name.clone());
                 Ok(false)
@@ -64,32 +64,62 @@ impl Session {
         match self.watch.changes().map_err(CaptureFailure::Interfaces)? {
             Changes::Events(events) => {
                 for event in events {
-                    match event {
-                        LinkEvent::Present(link) => self.present(link)?,
-                        LinkEvent::Gone(index) => self.retire(index)?,
-                    }
+                    self.go_along(event)?;
                 }
+                Ok(())
             }
-            Changes::Overrun => {
-                let links = interfaces::list().map_err(CaptureFailure::Interfaces)?;
-                for index in self.points.indices() {
-                    if !links.iter().any(|link| link.index == index) {
-                        self.retire(index)?;
-                    }
+            Changes::Overrun => match self.chooser.pods() {
+                Some(pods) => {
+                    pods.change();
+                    Ok(())
                 }
-                for link in links {
-                    self.present(link)?;
-                }
+                None => self.reconcile(),
+            },
+        }
+    }
+
+    fn go_along(&mut self, event: LinkEvent) -> Result<(), CaptureFailure> {
+        match (event, self.chooser.pods()) {
+            (LinkEvent::Present(link), None) => self.present(link),
+            (LinkEvent::Gone(index), None) => self.retire(index),
+            (LinkEvent::Routed(..), None) => Ok(()),
+            // The choice is made anew of all that there is then.
+            (LinkEvent::Present(_), Some(pods)) => {
+                pods.change();
+                Ok(())
             }
+            (LinkEvent::Gone(index), Some(pods)) => {
+                pods.change();
+                self.retire(index)
+            }
+            (LinkEvent::Routed(network, length), Some(pods)) => {
+                pods.change_of_route(network, length);
+                Ok(())
+            }
+        }
+    }
+
+    /// Compares what is observed with what there is and what is chosen of it.
+    pub(super) fn reconcile(&mut self) -> Result<(), CaptureFailure> {
+        let links = interfaces::list().map_err(CaptureFailure::Interfaces)?;
+        let is_gone =
+            |index: &IfIndex| !links.iter().any(|link| link.index == *index && self.chooser.contains(link));
+        let gone: Vec<_> = self.points.indices().into_iter().filter(is_gone).collect();
+        // Those that come before those that go: what an address was behind may be named otherwise now.
+        for link in links {
+            self.present(link)?;
+        }
+        for index in gone {
+            self.retire(index)?;
         }
         Ok(())
     }
 
     /// An interface is new, or has another name, or something changed that does not matter here.
     fn present(&mut self, link: Link) -> Result<(), CaptureFailure> {
-        let chosen = self.selection.contains(&link);
+        let chosen = self.chooser.contains(&link);
         match self.points.get_mut(link.index) {
-            Some(point) if point.link.name == link.name => Ok(()),
+            Some(point) if chosen && point.link.name == link.name => Ok(()),
             Some(_) if chosen => self.rename(link),
             Some(_) => self.retire(link.index),
             None if chosen => self.appear(&link),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::agent::{OrNone, those};
 use crate::kernel::filter::{AddressSet, AddressSetError, Layers, PortRule};
 
 /// An address as typed, with a port and a protocol or without.
@@ -75,15 +76,18 @@ fn protocol_number(text: &str) -> Result<u8, HostSpecError> {
     }
 }
 
-pub(super) fn address_set(hosts: &[HostSpec], inner: &[HostSpec]) -> Result<AddressSet, AddressSetError> {
+pub(super) fn address_set(
+    hosts: &[OrNone<HostSpec>],
+    inner: &[OrNone<HostSpec>],
+) -> Result<AddressSet, AddressSetError> {
     if hosts.is_empty() && inner.is_empty() {
         return Ok(AddressSet::everything());
     }
     let mut set = AddressSet::nothing();
-    for host in hosts {
+    for host in those(hosts) {
         set.add(host.address, Layers::Any, host.rule)?;
     }
-    for host in inner {
+    for host in those(inner) {
         set.add(host.address, Layers::Innermost, host.rule)?;
     }
     Ok(set)
@@ -134,5 +138,6 @@ mod tests {
     fn no_host_means_every_packet() {
         assert_eq!(address_set(&[], &[]), Ok(AddressSet::everything()));
         assert_ne!(address_set(&["10.0.0.1".parse().unwrap()], &[]), Ok(AddressSet::everything()));
+        assert_eq!(address_set(&["none".parse().unwrap()], &[]), Ok(AddressSet::nothing()));
     }
 }

@@ -61,13 +61,16 @@ pub enum OutputError {
     /// Likewise.
     #[error("-z is for the files of -C or -G: give one of them as well")]
     NothingToFollow,
+    /// Files are for programs that do not decompress them.
+    #[error("--compress is for standard output: use `-w -`, or compress the file afterwards")]
+    CompressedFile,
     /// Lines have no size.
     #[error("--max-size is for files and pipes of packets: give -w as well, or use --max-packets")]
     NothingToMeasure,
 }
 
 impl OutputArgs {
-    pub(super) fn product(&self, verbose: bool) -> Result<Product, OutputError> {
+    pub(super) fn product(&self, verbose: bool, is_compressed: bool) -> Result<Product, OutputError> {
         let format = if self.pcap { Format::Pcap } else { Format::Pcapng };
         if self.wireshark {
             return Ok(Product::Capture(Target::Wireshark, format));
@@ -91,9 +94,12 @@ impl OutputArgs {
         }
         if path.as_os_str() == "-" {
             let several = self.size.map(|_| 'C').or(self.seconds.map(|_| 'G'));
-            return several.map_or(Ok(Product::Capture(Target::Stdout, format)), |flag| {
-                Err(OutputError::SeveralFiles(flag))
-            });
+            let target = if is_compressed { Target::CompressedStdout } else { Target::Stdout };
+            return several
+                .map_or(Ok(Product::Capture(target, format)), |flag| Err(OutputError::SeveralFiles(flag)));
+        }
+        if is_compressed {
+            return Err(OutputError::CompressedFile);
         }
         let files = FilePlan {
             path: path.clone(),
@@ -128,7 +134,7 @@ mod tests {
 
     fn product(arguments: &str) -> Result<Product, OutputError> {
         let command = Command::try_parse_from(["kflow"].into_iter().chain(arguments.split_whitespace()));
-        command.map_err(|error| error.to_string()).unwrap().output.product(false)
+        command.map_err(|error| error.to_string()).unwrap().output.product(false, false)
     }
 
     #[test]

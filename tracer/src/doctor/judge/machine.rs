@@ -1,5 +1,6 @@
 //! The kernel, its settings and its limits.
 
+use crate::doctor::KERNEL_FLOOR;
 use crate::doctor::check::{Check, State};
 use crate::doctor::facts::Facts;
 use crate::kernel::probe::Capability;
@@ -9,7 +10,6 @@ use crate::kernel::probe::trial::Trial;
 const RESIDENT: u64 = 40 << 20;
 /// Since then maps count against the control group and not against the limit on locked memory.
 const ACCOUNTED: (u32, u32) = (5, 11);
-const FLOOR: (u32, u32) = (5, 8);
 /// A table of connections that is that full, in hundredths, soon drops new ones.
 const NEARLY_FULL: u64 = 95;
 /// Sources of time that take a microsecond or more to read, or that are too coarse to tell packets apart.
@@ -30,7 +30,7 @@ pub(super) fn kernel(facts: &Facts) -> Check {
     const NAME: &str = "kernel";
     let found = facts.release.as_str();
     match version(found) {
-        Some(version) if version >= FLOOR => {
+        Some(version) if version >= KERNEL_FLOOR => {
             Check::new(NAME, State::Ok, found, "Linux 5.8 is the oldest that works")
         }
         None => Check::new(NAME, State::Unknown, found, "Linux 5.8 is the oldest that works"),

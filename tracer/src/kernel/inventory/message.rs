@@ -18,7 +18,7 @@ const IFINFOMSG_LEN: usize = 16;
 /// `struct ifaddrmsg`: family, length of the prefix, flags, scope, index.
 const IFADDRMSG_LEN: usize = 8;
 /// `struct rtmsg`: family, length of destination and source, type of service, table, protocol, scope, type, flags.
-const RTMSG_LEN: usize = 12;
+pub(super) const RTMSG_LEN: usize = 12;
 const IFF_UP: u32 = 1;
 const IFF_LOOPBACK: u32 = 8;
 const IFF_LOWER_UP: u32 = 1 << 16;
@@ -105,6 +105,15 @@ impl LinkMessage {
         self.kind.as_deref().is_some_and(|kind| PAIRS.contains(&kind))
     }
 
+    /// The driver's kind; absent for hardware and loopback.
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
+    }
+
+    pub(super) const fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
     /// A word for every link.
     pub(super) fn kind_for_people(&self) -> String {
         match &self.kind {
@@ -132,7 +141,7 @@ fn tag(kind: Option<&str>, data: &[u8]) -> Option<Tag> {
     }
 }
 
-fn number(attributes: &[u8], kind: u16) -> Option<u32> {
+pub(super) fn number(attributes: &[u8], kind: u16) -> Option<u32> {
     field(attribute(attributes, kind)?, 0).map(u32::from_ne_bytes)
 }
 
@@ -183,7 +192,7 @@ fn parse_route(body: &[u8]) -> Option<(IfIndex, IpAddr)> {
     is_wanted.then_some((IfIndex(number(attributes, RTA_OIF)?), address))
 }
 
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }

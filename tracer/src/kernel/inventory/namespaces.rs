@@ -106,6 +106,17 @@ fn processes() -> impl Iterator<Item = Candidate> {
     })
 }
 
+/// Whether one of this namespace's links has its other end in another one.
+pub fn is_neighbour(file: &File) -> bool {
+    let links_to = || {
+        let mut connection = Connection::open().ok()?;
+        let id = number(&mut connection, file)?;
+        let links = message::links(&mut connection).ok()?;
+        Some(links.iter().any(|link| link.namespace == Some(id)))
+    };
+    links_to().unwrap_or_default()
+}
+
 /// The number that this namespace has for another one; absent for files of other kinds and where it has none.
 fn number(connection: &mut Connection, file: &File) -> Option<NamespaceId> {
     let mut body = vec![0; RTGENMSG_LEN];

@@ -62,7 +62,7 @@ fn said(bytes: &[u8]) -> Vec<String> {
 #[test]
 fn further_files_describe_what_is_there_and_what_has_packets() {
     let mut encoder = encoder(Format::Pcapng);
-    let [a, b, c] = ["a", "b", "c"].map(|name| encoder.interface(&ethernet(name)).unwrap());
+    let [a, b, c] = ["a", "b", "c"].map(|name| encoder.interface(&ethernet(name), None).unwrap());
     let seen = |seen| Statistics { seen, ..Statistics::default() };
     encoder.remember(a, Timestamp(5), &seen(1));
     encoder.statistics(a, Timestamp(6), &seen(2)).unwrap();
@@ -74,7 +74,7 @@ fn further_files_describe_what_is_there_and_what_has_packets() {
     write(&mut encoder, b);
     write(&mut encoder, c);
     write(&mut encoder, c);
-    let d = encoder.interface(&ethernet("d")).unwrap();
+    let d = encoder.interface(&ethernet("d"), None).unwrap();
     assert_eq!(d, InterfaceId(3));
     write(&mut encoder, d);
     assert_eq!(
@@ -121,7 +121,7 @@ fn pcap_has_one_link_type() {
     ] {
         let mut encoder = encoder(Format::Pcap);
         let described: Result<Vec<_>, _> =
-            interfaces.iter().map(|interface| encoder.interface(interface)).collect();
+            interfaces.iter().map(|interface| encoder.interface(interface, None)).collect();
         match (described, link_type) {
             (Ok(_), Ok(link_type)) => {
                 encoder.end().unwrap();
@@ -147,7 +147,7 @@ fn pcap_has_one_link_type() {
 #[test]
 fn pcap_has_no_statistics() {
     let mut encoder = encoder(Format::Pcap);
-    let id = encoder.interface(&ethernet("eth0")).unwrap();
+    let id = encoder.interface(&ethernet("eth0"), None).unwrap();
     encoder.statistics(id, Timestamp(0), &Statistics::default()).unwrap();
     encoder.end_file().unwrap();
     assert_eq!(encoder.buffered(), 24);

@@ -35,7 +35,7 @@ impl OfflinePlan {
 }
 
 fn inputs(args: &TraceArgs) -> Result<Vec<Input>, InputError> {
-    let inputs = args.read.iter().map(|value| Input::parse(value, &args.namespace));
+    let inputs = args.read.iter().map(|value| Input::parse(value, args.namespace()));
     let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
     if inputs.iter().filter(|input| input.is_standard_input()).count() > 1 {
         return Err(InputError::StandardInputTwice);

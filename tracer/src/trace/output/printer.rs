@@ -36,7 +36,7 @@ impl Printer {
             format: args.output,
             colour,
             max_flows: args.max_flows(),
-            tells_events: args.output == Format::Json || args.source.is_some(),
+            tells_events: args.output == Format::Json || args.source.is_some() || args.selector.is_some(),
             had_events: false,
         }
     }

@@ -47,6 +47,13 @@ impl Recorder {
         self.keep_on(outcome)
     }
 
+    /// Writes names that became known meanwhile. Fails as [`Self::frames`] does.
+    pub(super) fn names(&mut self, names: &Names) -> Result<(), OutputError> {
+        let Some(recording) = &mut self.recording else { return Ok(()) };
+        let outcome = recording.writer.names(names).map_err(|source| recording.error(source));
+        self.keep_on(outcome)
+    }
+
     /// Writes the counters of all interfaces; the file is complete after it. Fails as [`Self::frames`] does.
     pub(super) fn finish(&mut self, loss: &LossReport, points: &Points) -> Result<(), OutputError> {
         let Some(recording) = &mut self.recording else { return Ok(()) };
