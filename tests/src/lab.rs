@@ -10,6 +10,7 @@
 //! ```
 
 mod config;
+mod guest;
 mod identity;
 mod ipip;
 mod kube_proxy;
@@ -29,6 +30,7 @@ use std::{
 };
 
 pub use config::{LabConfig, Overlay};
+pub use guest::Guest;
 use identity::LabId;
 use topology::{NODES, Node, PODS};
 pub use tun::Inlet;
@@ -107,6 +109,11 @@ impl Lab {
     /// The file with what `kubectl get nodes,pods,services,endpointslices -A -o json` would print.
     pub fn state_path(&self) -> PathBuf {
         self.directory.join(STATE_FILE)
+    }
+
+    /// What is in [`Lab::state_path`].
+    pub fn state(&self) -> serde_json::Value {
+        state::cluster(self.config)
     }
 
     /// A directory for files about this lab; it goes with the lab.

@@ -3,6 +3,7 @@
 //!
 //! Everything here needs root. Nothing leaves the lab's own namespaces, and nothing stays after it.
 
+pub mod cluster;
 mod command;
 mod error;
 pub mod expressions;

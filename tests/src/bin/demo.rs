@@ -13,6 +13,7 @@ use std::{
 
 use tests::{
     Kflow, Lab, LabConfig,
+    cluster::{ApiDouble, DoubleConfig, User},
     kflow::Outcome,
     lab::topology::{K8S_MASTER, K8S_NODE2, POD_DEST, POD_PORT, POD_SRC, SVC_CLUSTERIP, SVC_NODEPORT},
     traffic::{HttpGet, HttpServer},
@@ -85,21 +86,29 @@ fn demo(program: &Path, folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
     let lab = Lab::up(&LabConfig::default())?;
     let _server = HttpServer::start(lab.pod(POD_DEST.name), POD_PORT)?;
+    let config = DoubleConfig {
+        program: program.canonicalize()?,
+        users: vec![User::admin()],
+        anonymous: Some(User::admin()),
+        ..DoubleConfig::default()
+    };
+    let double = ApiDouble::on(&lab, config)?;
+    let kubeconfig = lab.directory().join("kubeconfig");
+    double.kubeconfig(&kubeconfig)?;
     let file = folder.join("demo.pcapng");
     say(
-        "A Kubernetes-like lab stands in network namespaces of this machine: three nodes, two pods, two services.",
+        "A Kubernetes-like lab stands in network namespaces of this machine: three nodes, two pods, two services,",
     )?;
+    say("and a stand-in for its API server, which starts kflow's agents in the namespaces of the nodes.")?;
     say("Three requests cross it, and for each one kflow tells where its packets went. To read a timeline:")?;
     say(
         "  egress leaves the interface, ingress comes in by it; \"there\" is the request, \"back\" the answer;",
     )?;
     say("  what NAT or a tunnel changed stands below the first hop that saw it.")?;
-    say(
-        "The arguments that name the lab's namespaces and its cluster state are left out of the commands shown.\n",
-    )?;
+    say("The argument that names the lab's kubeconfig is left out of the commands shown.\n")?;
     let recorder = record(&lab, program, &file)?;
     for story in stories() {
-        tell(&lab, program, &story)?;
+        tell(&lab, program, &kubeconfig, &story)?;
     }
     check(&recorder.stop()?)?;
     say(&format!(
@@ -112,12 +121,15 @@ fn demo(program: &Path, folder: &Path) -> Result<(), Failure> {
 /// One more trace over all three stories, for the file and for the check.
 fn record(lab: &Lab, program: &Path, file: &Path) -> Result<Kflow, Failure> {
     let words = ["-o", "json", POD_DEST.name, "-w"].map(OsString::from);
-    trace(lab, program, &[&words[..], &[file.into()]].concat())
+    let args = [OsString::from("trace")].into_iter().chain(lab.kflow_node_args()).chain(words);
+    Ok(Kflow::tracing(program, args.chain([file.into()]))?)
 }
 
-fn tell(lab: &Lab, program: &Path, story: &Story) -> Result<(), Failure> {
-    say(&format!("=== {}\n$ kflow trace {}", story.title, story.words.join(" ")))?;
-    let kflow = trace(lab, program, &story.words.map(OsString::from))?;
+fn tell(lab: &Lab, program: &Path, kubeconfig: &Path, story: &Story) -> Result<(), Failure> {
+    say(&format!("=== {}\n$ kflow trace --pod-side {}", story.title, story.words.join(" ")))?;
+    let args = ["trace", "--pod-side"].into_iter().chain(story.words).map(OsString::from);
+    let access = [OsString::from("--kubeconfig"), kubeconfig.into()];
+    let kflow = Kflow::tracing(program, args.chain(access))?;
     let reply = HttpGet::new(SocketAddr::from(story.to)).send(lab.of(story.from))?;
     let outcome = kflow.stop()?;
     say(&outcome.stdout)?;
@@ -152,12 +164,6 @@ fn check(outcome: &Outcome) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn trace(lab: &Lab, program: &Path, words: &[OsString]) -> Result<Kflow, Failure> {
-    let args =
-        [OsString::from("trace")].into_iter().chain(lab.kflow_node_args()).chain(words.iter().cloned());
-    Ok(Kflow::tracing(program, args)?)
 }
 
 /// Removes the lab when a signal ends the demo.

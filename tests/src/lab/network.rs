@@ -1,7 +1,7 @@
 //! Links, addresses and routes: an underlay bridge, the nodes on it, the pods behind them as Calico wires
 //! them (`/32` addresses, a gateway that exists only as proxy ARP).
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf};
 
 use super::{
     config::LabConfig,
@@ -12,7 +12,7 @@ use crate::{LabError, Namespace, run};
 /// The gateway that every pod believes in; no interface has it.
 const POD_GATEWAY: &str = "169.254.1.1";
 /// What Calico gives every host side of a pod's link.
-const HOST_SIDE_MAC: &str = "ee:ee:ee:ee:ee:ee";
+pub(super) const HOST_SIDE_MAC: &str = "ee:ee:ee:ee:ee:ee";
 
 /// What kernel settings a namespace begins with, before it has links.
 pub(crate) fn prepare(ns: &Namespace, config: LabConfig) -> Result<(), LabError> {
@@ -74,29 +74,49 @@ route add blackhole {} proto bird\n",
         node.address,
         node.block()
     );
-    for Pod { interface, address, .. } in node.pods() {
-        let _ = writeln!(batch, "link set {interface} up\nroute add {address}/32 dev {interface} scope link");
+    for pod in node.pods() {
+        batch += &host_side(pod.interface, pod.address);
     }
     ip_batch(ns, &batch)?;
     ns.run(|| {
         sysctl("net/ipv4/ip_forward", "1")?;
-        node.pods().try_for_each(|pod| {
-            sysctl(&format!("net/ipv4/conf/{}/proxy_arp", pod.interface), "1")?;
-            // The kernel's default lets an answer wait for up to 0.8 s.
-            sysctl(&format!("net/ipv4/neigh/{}/proxy_delay", pod.interface), "0")
-        })
+        node.pods().try_for_each(|pod| answer_arp(pod.interface))
     })?
+}
+
+/// A pod's side on its node, for one that comes later.
+pub(super) fn configure_host_side(
+    ns: &Namespace,
+    interface: &str,
+    address: Ipv4Addr,
+) -> Result<(), LabError> {
+    ip_batch(ns, &host_side(interface, address))?;
+    ns.run(|| answer_arp(interface))?
+}
+
+fn host_side(interface: &str, address: Ipv4Addr) -> String {
+    format!("link set {interface} up\nroute add {address}/32 dev {interface} scope link\n")
+}
+
+fn answer_arp(interface: &str) -> Result<(), LabError> {
+    sysctl(&format!("net/ipv4/conf/{interface}/proxy_arp"), "1")?;
+    // The kernel's default lets an answer wait for up to 0.8 s.
+    sysctl(&format!("net/ipv4/neigh/{interface}/proxy_delay"), "0")
 }
 
 /// A pod's address and its only way out.
 pub(crate) fn configure_pod(ns: &Namespace, pod: &Pod) -> Result<(), LabError> {
+    configure_address(ns, pod.address)
+}
+
+/// As [`configure_pod`], for a pod that comes later.
+pub(super) fn configure_address(ns: &Namespace, address: Ipv4Addr) -> Result<(), LabError> {
     let batch = format!(
         "link set lo up
-addr add {}/32 dev eth0
+addr add {address}/32 dev eth0
 link set eth0 up
 route add {POD_GATEWAY} dev eth0 scope link
-route add default via {POD_GATEWAY}\n",
-        pod.address
+route add default via {POD_GATEWAY}\n"
     );
     ip_batch(ns, &batch)
 }

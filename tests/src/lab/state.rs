@@ -48,22 +48,27 @@ fn node(node: &Node, overlay: Overlay) -> Value {
 }
 
 fn pod(pod: &Pod) -> Value {
-    let host = NODES.iter().find(|node| node.name == pod.node).map(|node| node.address);
+    running_pod(pod.name, pod.node, &pod.address.to_string())
+}
+
+/// A pod that runs, with itself as its label.
+pub(super) fn running_pod(name: &str, node: &str, address: &str) -> Value {
+    let host = NODES.iter().find(|each| each.name == node).map(|each| each.address);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": pod.name,
+            "name": name,
             "namespace": "default",
-            "uid": format!("pod-{}", pod.name),
-            "labels": { "app": pod.name },
+            "uid": format!("pod-{}", name),
+            "labels": { "app": name },
             "annotations": {
-                "cni.projectcalico.org/podIP": format!("{}/32", pod.address),
-                "cni.projectcalico.org/podIPs": format!("{}/32", pod.address),
+                "cni.projectcalico.org/podIP": format!("{}/32", address),
+                "cni.projectcalico.org/podIPs": format!("{}/32", address),
             },
         },
         "spec": {
-            "nodeName": pod.node,
+            "nodeName": node,
             "containers": [{
                 "name": "http",
                 "image": "http",
@@ -74,8 +79,8 @@ fn pod(pod: &Pod) -> Value {
             "phase": "Running",
             "hostIP": host,
             "hostIPs": [{ "ip": host }],
-            "podIP": pod.address,
-            "podIPs": [{ "ip": pod.address }],
+            "podIP": address,
+            "podIPs": [{ "ip": address }],
         },
     })
 }
