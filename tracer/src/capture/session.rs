@@ -178,6 +178,7 @@ impl Session {
     /// One round: wait, take records, follow the interfaces, tell of losses, hand over what was written.
     fn turn(&mut self) -> Result<Option<End>, CaptureFailure> {
         let ready = self.waiter.wait(self.timeout())?;
+        self.sink.mark()?;
         self.behind = self.drain_within_rate()?;
         self.obey()?;
         if ready.links {
@@ -254,6 +255,7 @@ impl Session {
         self.spend_the_rest()?;
         let indices = self.points.indices();
         self.settle(&indices)?;
+        self.sink.mark()?;
         for index in indices {
             let counters = self.counters(index)?;
             self.tell_final(index, &counters)?;
@@ -305,7 +307,7 @@ impl Session {
                 self.sink.statistics(point, &statistics)?;
                 is_owed = false;
             } else if is_rotating {
-                self.sink.remember(point, &statistics)?;
+                self.sink.remember(point, &statistics);
             }
         }
         Ok(())

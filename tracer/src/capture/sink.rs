@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::sys::signalfd::SignalFd;
 use tracer_common::record::RecordHeader;
 use tracer_core::capture::{Interface, LinkLayer, Section, Statistics};
+use tracer_core::units::Timestamp;
 
 use super::Plan;
 use super::end::CaptureFailure;
@@ -23,6 +24,8 @@ const LINKTYPE_RAW: u32 = 101;
 pub(super) struct Sink {
     pipeline: Pipeline,
     clock: BootClock,
+    /// Everything older than this has been taken from the kernel when counters are written.
+    as_of: Timestamp,
     assembly: Assembly,
     pod: Option<String>,
     true_link_types: bool,
@@ -52,6 +55,7 @@ impl Sink {
         Ok(Self {
             pipeline: Pipeline::open(plan.product.clone(), plan.shape, beginning, Some(signals))?,
             clock,
+            as_of: time,
             assembly: Assembly::new(plan.shape.true_link_types),
             pod: plan.pod.clone(),
             true_link_types: plan.shape.true_link_types,
@@ -144,26 +148,30 @@ impl Sink {
         samples.add(header, data, frame, &point.link);
     }
 
-    /// Writes an interface's statistics as of now.
+    /// Notes the time, before records are taken from the kernel: what is written after them is as of then, so that whoever
+    /// merges captures knows up to when this one has delivered.
+    pub(super) fn mark(&mut self) -> Result<(), CaptureFailure> {
+        self.as_of = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
+        Ok(())
+    }
+
+    /// Writes an interface's statistics, as of the last mark.
     pub(super) fn statistics(
         &mut self,
         point: &mut Point,
         statistics: &Statistics,
     ) -> Result<(), CaptureFailure> {
         let Some(id) = point.id else { return Ok(()) };
-        let now = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
-        let written = self.pipeline.statistics(id, now, statistics);
+        let written = self.pipeline.statistics(id, self.as_of, statistics);
         self.unless_failed(written)?;
         point.told_lost = statistics.lost;
         Ok(())
     }
 
-    /// Keeps an interface's statistics as of now for the end of a file.
-    pub(super) fn remember(&mut self, point: &Point, statistics: &Statistics) -> Result<(), CaptureFailure> {
-        let Some(id) = point.id else { return Ok(()) };
-        let now = self.clock.now().map_err(CaptureFailure::system("read the clocks"))?;
-        self.pipeline.remember(id, now, statistics);
-        Ok(())
+    /// Keeps an interface's statistics, as of the last mark, for the end of a file.
+    pub(super) fn remember(&mut self, point: &Point, statistics: &Statistics) {
+        let Some(id) = point.id else { return };
+        self.pipeline.remember(id, self.as_of, statistics);
     }
 
     /// Counts as lost what comes from now on.

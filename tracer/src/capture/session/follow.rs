@@ -12,6 +12,7 @@ use crate::sink::SinkError;
 impl Session {
     /// Attaches to all that is chosen, and tells the reader of the capture so.
     pub(super) fn attach_all(&mut self, links: &[Link]) -> Result<(), CaptureFailure> {
+        self.sink.mark()?;
         for link in links {
             if self.chooser.contains(link) {
                 self.attach(link)?;
