@@ -4,6 +4,8 @@
 mod accuracy;
 mod bench;
 mod demo;
+mod dist;
+mod e2e;
 mod fuzz;
 mod lint;
 mod setup;
@@ -28,6 +30,10 @@ usage: cargo xtask COMMAND
   bench [PART]   trace: time and memory of tracing captures of up to 10 million packets, beside tshark;
                  capture: what a live capture costs, beside tcpdump (root)
   fuzz [SECONDS] run the fuzz targets, each for so long (60)
+  dist [--target TRIPLE]... [--releases URL]
+                 what is shipped, below target/dist: static binaries, images, manifests, checksums
+  e2e [--load COMMAND] [--kubeconfig FILE] [--context NAME] [--kflow PROGRAM] [--only STORY] [--keep]
+                 the stories of a cluster, on the one of KUBECONFIG; COMMAND brings the image in the file {} to its nodes
   lint           formats, clippy of host and eBPF crates and fuzz targets, dependency direction, licences
   ci             lint, then test
 ";
@@ -45,6 +51,8 @@ enum Command {
     Accuracy,
     Bench { part: Option<bench::Part> },
     Fuzz { seconds: u32 },
+    Dist(dist::Options),
+    EndToEnd(e2e::Options),
     Lint,
     Ci,
 }
@@ -80,6 +88,8 @@ fn parse(args: &[String]) -> Option<Command> {
             let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0);
             seconds.map(|seconds| Command::Fuzz { seconds })
         }
+        ["dist", words @ ..] => dist::Options::parse(words).map(Command::Dist),
+        ["e2e", words @ ..] => e2e::Options::parse(words).map(Command::EndToEnd),
         ["lint"] => Some(Command::Lint),
         ["ci"] => Some(Command::Ci),
         _ => None,
@@ -100,6 +110,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Accuracy => accuracy::accuracy(&workspace),
         Command::Bench { part } => bench::bench(&workspace, *part),
         Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
+        Command::Dist(options) => dist::dist(&workspace, options),
+        Command::EndToEnd(options) => e2e::e2e(&workspace, options),
         Command::Lint => lint::lint(&workspace),
         Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
     }
@@ -126,6 +138,12 @@ mod tests {
             (&["fuzz", "5"], Some(Command::Fuzz { seconds: 5 })),
             (&["fuzz", "0"], None),
             (&["fuzz", "forever"], None),
+            (&["dist"], Some(Command::Dist(dist::Options::default()))),
+            (&["dist", "--target", "riscv64"], None),
+            (&["dist", "--target"], None),
+            (&["e2e"], Some(Command::EndToEnd(e2e::Options::default()))),
+            (&["e2e", "--load"], None),
+            (&["e2e", "pod"], None),
             (&["setup", "--force"], None),
             (&["destroy"], None),
         ];
