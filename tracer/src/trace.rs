@@ -7,6 +7,7 @@ mod ends;
 mod offline;
 mod output;
 mod plan;
+mod stop;
 mod stream;
 
 use std::hash::{BuildHasher, RandomState};
@@ -14,9 +15,8 @@ use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracer_core::flow::Port;
 use tracer_core::identity::HashKey;
 use tracer_core::packet::Decoder;
@@ -32,16 +32,13 @@ pub use offline::OfflineError;
 use output::{Output, OutputError};
 use plan::Wanted;
 pub use plan::{Place, PlanError, Side, StateFileError, TracePlan, read_state};
+use stop::{Phase, Stop};
 use stream::{End, Message, Stream, StreamError};
 
 /// Batches that may wait for the trace; beyond, the pipes fill and the captures count what they lose.
 const QUEUE: usize = 64;
 /// How often windows are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// Packets on their way when the trace is asked to end get this long to arrive.
-const SETTLE: Duration = Duration::from_millis(300);
-/// Captures that have not ended by then are ended.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// An origin for the trace's own clock, far enough from zero to subtract a window from it.
 const ORIGIN: u64 = 1 << 62;
 
@@ -127,59 +124,6 @@ async fn trace(plan: &TracePlan, captures: &Captures, mut following: Following) 
         }
     }
     session.finish()
-}
-
-/// Why a trace goes over to its next phase.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Phase {
-    /// Asked to end: what is on its way may arrive.
-    Settle,
-    /// The captures end.
-    Drain,
-    /// Captures that did not end are ended.
-    Abandon,
-}
-
-/// When a trace ends: by signal or by time, in steps; a second signal takes the next step at once.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    due: Option<(Instant, Phase)>,
-    duration: Option<Duration>,
-}
-
-impl Stop {
-    fn new(duration: Option<Duration>) -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            due: None,
-            duration,
-        })
-    }
-
-    /// Begins to count the time after which the trace ends: when everything is watched.
-    fn begin(&mut self) {
-        if let (None, Some(duration)) = (self.due, self.duration.take()) {
-            self.due = Some((Instant::now() + duration, Phase::Settle));
-        }
-    }
-
-    async fn next(&mut self) -> Phase {
-        let (time, due) = self.due.unwrap_or((Instant::now(), Phase::Settle));
-        let is_timed = self.due.is_some();
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = sleep_until(time), if is_timed => {}
-        }
-        self.due = match due {
-            Phase::Settle => Some((Instant::now() + SETTLE, Phase::Drain)),
-            Phase::Drain => Some((Instant::now() + PATIENCE, Phase::Abandon)),
-            Phase::Abandon => None,
-        };
-        due
-    }
 }
 
 /// A trace at work.
