@@ -85,7 +85,10 @@ impl Fleet {
     /// this one is killed. Blocks until the cluster has answered.
     pub fn start(cluster: &Cluster, plan: &FleetPlan) -> Result<Self, FleetError> {
         let mut notes = Vec::new();
-        let inner = Arc::new(Inner::new(cluster, plan)?);
+        let mut inner = Inner::new(cluster, plan)?;
+        inner.spec.namespace =
+            cluster.wait(namespace::choose(&inner.client, inner.spec.namespace(), &inner.run));
+        let inner = Arc::new(inner);
         match Janitor::start(&plan.access, inner.spec.namespace(), &inner.run) {
             Ok(janitor) => *lock(&inner.janitor) = Some(janitor),
             Err(error) => notes.push(format!(
@@ -241,6 +244,7 @@ impl Inner {
     /// Removes what older runs left behind. Returns what a person should know of it.
     async fn sweep(&self) -> Vec<String> {
         let now = Timestamp::now();
+        namespace::sweep(&self.client, &self.run, now).await;
         let left = self.board.pods().into_iter().filter(|pod| sweep::is_left_behind(pod, now));
         let names: Vec<_> = left.map(|pod| pod.name_any()).collect();
         if names.is_empty() {

@@ -69,6 +69,57 @@ pub(in crate::cluster) fn namespace(name: &str) -> Namespace {
     Namespace { metadata, ..Namespace::default() }
 }
 
+/// The namespace that a run uses: the one that was asked for, or while that is still going, because an earlier run has
+/// removed it, one beside it. A namespace takes seconds to go.
+pub(super) async fn choose(client: &Client, name: &str, run: &str) -> String {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.get(name).await {
+        Ok(found) if found.metadata.deletion_timestamp.is_some() && is_made_by_run(&found) => {
+            beside(name, run)
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// A name for a namespace has 63 characters at most (RFC 1123).
+fn beside(name: &str, run: &str) -> String {
+    const MOST: usize = 63;
+    let kept: String = name.chars().take(MOST - 1 - run.len()).collect();
+    format!("{}-{run}", kept.trim_end_matches('-'))
+}
+
+/// Removes namespaces that runs made and nobody uses any more: their pods have ended, and no mark counts.
+pub(super) async fn sweep(client: &Client, run: &str, now: Timestamp) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=kflow");
+    // Who may not list namespaces did not make any.
+    let Ok(found) = api.list(&ours).await else { return };
+    let is_left = |found: &Namespace| {
+        let annotations = found.metadata.annotations.as_ref();
+        is_made_by_run(found)
+            && found.metadata.deletion_timestamp.is_none()
+            && !is_marked(annotations, "", now)
+            && !annotations.is_some_and(|all| all.contains_key(&format!("{USED}{run}")))
+    };
+    for left in found.items.into_iter().filter(is_left) {
+        let name = left.metadata.name.unwrap_or_default();
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
+        let has_ended = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        let is_unused =
+            pods.list(&ListParams::default()).await.is_ok_and(|list| list.items.iter().all(has_ended));
+        let preconditions =
+            Preconditions { uid: left.metadata.uid, resource_version: left.metadata.resource_version };
+        if is_unused
+            && let Err(error) = api.delete(&name, &DeleteParams::default().preconditions(preconditions)).await
+        {
+            log::debug!("the namespace {name}, which an earlier run left: {error}");
+        }
+    }
+}
+
 /// How the namespace came to be there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ensured {
@@ -194,6 +245,14 @@ mod tests {
             assert_eq!(is_marked(Some(&annotations), "mine", now), expected, "{key} {until}");
         }
         assert!(!is_marked(None, "mine", now));
+    }
+
+    #[test]
+    fn a_namespace_beside_another_has_a_name_that_kubernetes_takes() {
+        assert_eq!(beside("kflow", "1d733da77e"), "kflow-1d733da77e");
+        let long = format!("{}-{}", "a".repeat(51), "b".repeat(10));
+        let name = beside(&long, "1d733da77e");
+        assert_eq!((name.len(), name.as_str()), (62, &*format!("{}-1d733da77e", "a".repeat(51))));
     }
 
     #[test]
