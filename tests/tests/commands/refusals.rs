@@ -8,12 +8,13 @@ use crate::scene::Scene;
 /// Words, the exit code, and what is said.
 type Refusal = (&'static [&'static str], i32, &'static str);
 
-const FLAGS: [Refusal; 25] = [
-    (&["tcp", "port", "80"], 2, "a filter expression is put after `--`"),
-    (&["-nn"], 2, "addresses and ports are printed as numbers: leave it out"),
-    (&["-c", "5"], 2, "`--max-packets N` ends after N packets"),
+const FLAGS: [Refusal; 26] = [
+    (&["tcp", "port", "80"], 2, "`tcp` begins a filter expression: it is put after `--`"),
+    (&["-nn"], 2, "addresses and ports are always printed as numbers: leave out tcpdump's -nn"),
+    (&["-c", "5"], 2, "`--max-packets 5` ends after so many packets"),
     (&["-tttt"], 2, "`kflow capture -w - | tcpdump -t -r -`"),
-    (&["-A"], 2, "-X prints bytes as ASCII"),
+    (&["-p"], 2, "no interface is made promiscuous: leave it out"),
+    (&["-n"], 2, "-n is kubectl's namespace"),
     (&["-f", "tcp", "--", "udp"], 2, "cannot be used with"),
     (&["-Q", "sideways"], 2, "expected in, out or inout"),
     (&["-s", "much"], 2, "expected a number of bytes, or `headers`"),

@@ -69,14 +69,22 @@ impl OnCluster {
     ) -> Result<(Self, ClusterState, Scope), ClusterError> {
         let namespaces = ends.namespaces().into_iter().collect();
         let wants = Wants { namespaces, workloads: ends.have_workloads(), ..Wants::default() };
-        let directory = Directory::list(&cluster, &wants)?;
+        let agents = Permission::agents(&args.agents.agent_namespace);
+        let directory = match Directory::list(&cluster, &wants) {
+            Err(StateReadError::Access(AccessError::Lack(lack))) => {
+                // All that is missing is told at once.
+                preflight(&cluster, &[lack.needed.as_slice(), agents.as_slice()].concat())?;
+                return Err(StateReadError::Access(lack.into()).into());
+            }
+            listed => listed?,
+        };
         for note in directory.notes() {
             eprintln!("kflow: {note}");
         }
         let state = directory.state();
         let scope = ends.resolve(&state)?;
         if !args.dry_run {
-            preflight(&cluster, &Permission::agents(&args.agents.agent_namespace))?;
+            preflight(&cluster, &agents)?;
         }
         let updates = (!args.dry_run).then(|| directory.watch(&cluster));
         Ok((Self { cluster, updates, ends }, state, scope))
