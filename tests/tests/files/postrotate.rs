@@ -75,8 +75,9 @@ fn commands_that_fail_are_named_and_the_capture_goes_on() {
         let written = record(files(plan(&directory, program), Format::Pcapng), PACKETS).unwrap();
         assert_eq!(written.packets, u64::from(PACKETS));
         assert_eq!(written.failed_commands.len() + 1, written.files as usize);
-        let first = &written.failed_commands[0];
+        // Commands run side by side: which one ends first is not known.
         let begin = format!("`{} {}` failed: {reason}", program.display(), directory.join("f").display());
-        assert!(first.starts_with(&begin), "{first}");
+        let failed = &written.failed_commands;
+        assert!(failed.iter().any(|one| one.starts_with(&begin)), "{failed:?}");
     }
 }

@@ -1,12 +1,16 @@
 //! The eBPF object: embedded in this program, loaded once per capture.
 
+mod programs;
+
 use std::borrow::Cow;
 
 use aya::maps::{Map, MapError};
-use aya::programs::{ProgramError, SchedClassifier};
+use aya::programs::ProgramError;
 use aya::util::online_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
+pub use programs::Programs;
+use programs::name;
 use thiserror::Error;
 use tracer_common::program::{BY_ADDRESS, BY_ETHERNET, BY_INNERMOST, BY_IP, NO_ETHERNET, NO_IP, SAMPLES};
 use tracer_common::record::{MAX_SNAP, MIN_SNAP};
@@ -93,9 +97,6 @@ impl Settings {
     }
 }
 
-/// The loaded programs. What they share with user space was handed out by [`load`].
-pub struct Programs(Ebpf);
-
 /// Everything that loading gives.
 pub struct Loaded {
     /// To attach.
@@ -132,19 +133,10 @@ pub fn load(settings: &Settings) -> Result<Loaded, ObjectError> {
             .map_err(|e| ObjectError::map("FILTER", e))?,
         interfaces: InterfaceTable::new(take_map(&mut ebpf, "INTERFACES")?)
             .map_err(|e| ObjectError::map("INTERFACES", e))?,
-        programs: Programs(ebpf),
+        programs: Programs::new(ebpf),
         log,
     };
-    for direction in [Direction::Ingress, Direction::Egress] {
-        let program = loaded.programs.get(direction)?;
-        program.load().map_err(|source| ObjectError::program(direction, source))?;
-        if settings.debug
-            && let Ok(info) = program.info()
-        {
-            let count = info.verified_instruction_count().map_or("?".to_owned(), |count| count.to_string());
-            eprintln!("kflow: bpf: {}: the verifier looked at {count} instructions", name(direction));
-        }
-    }
+    loaded.programs.load(settings.debug)?;
     Ok(loaded)
 }
 
@@ -179,22 +171,6 @@ fn load_object(settings: &Settings) -> Result<Ebpf, ObjectError> {
 
 fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ObjectError> {
     ebpf.take_map(name).ok_or(ObjectError::Missing(name))
-}
-
-impl Programs {
-    /// The program for a direction.
-    pub fn get(&mut self, direction: Direction) -> Result<&mut SchedClassifier, ObjectError> {
-        let name = name(direction);
-        let program = self.0.program_mut(name).ok_or(ObjectError::Missing(name))?;
-        program.try_into().map_err(|source| ObjectError::program(direction, source))
-    }
-}
-
-const fn name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "kflow_ingress",
-        Direction::Egress => "kflow_egress",
-    }
 }
 
 /// Prints what the programs log.
