@@ -135,7 +135,10 @@ fn play(stage: &Stage, only: Option<&str>) -> Table {
     for story in stories::ALL.iter().filter(|story| only.is_none_or(|only| story.name.contains(only))) {
         eprintln!("\n=== {}", story.name);
         let start = Instant::now();
-        let result = (story.play)(stage).and_then(|seen| leftover::none(stage).map(|()| seen));
+        let seen = (story.play)(stage);
+        // Looked at after a failure as well: the next story begins with nothing.
+        let left = leftover::none(stage).or_else(|left| stage.remove_agents().and(Err(left)));
+        let result = seen.and_then(|seen| left.map(|()| seen));
         let row = Row { name: story.name, result, took: start.elapsed() };
         eprintln!("=== {row}");
         table.push(row);

@@ -57,7 +57,11 @@ const REFUSALS: [Refusal; 16] = [
         code: 1,
         said: &["cannot read the cluster state DIR", "Is a directory"],
     },
-    Refusal { words: "pod-src", code: 2, said: &["\"pod-src\" is a name", "--state FILE", "kubectl get"] },
+    Refusal {
+        words: "--local pod-src",
+        code: 2,
+        said: &["\"pod-src\" is a name", "--state FILE", "kubectl get"],
+    },
     Refusal {
         words: "--state STATE --node k8s-node9=netns:NODE1 pod-src",
         code: 1,

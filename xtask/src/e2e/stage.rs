@@ -66,6 +66,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Takes away what kflow left.
+    pub(super) fn remove_agents(&self) -> Result<()> {
+        self.cluster.text(&["delete", "namespace", "--ignore-not-found", "--wait", AGENTS])?;
+        Ok(())
+    }
+
     /// Where callers are, and a server with them.
     pub(super) fn near(&self) -> &Node {
         &self.cluster.nodes()[0]

@@ -45,21 +45,38 @@ impl Told {
         self.lines.iter().filter(move |(_, value)| value["type"] == kind)
     }
 
-    /// The flows of which every packet was delivered both ways; fails if these are none.
+    /// The flows that were opened meanwhile and of which every packet was delivered, both ways; fails if these are none.
     pub(super) fn delivered(&self) -> Result<Vec<&Value>> {
+        self.those(|flow| is_delivered(&flow["forward"]) && is_delivered(&flow["reply"]))
+    }
+
+    /// The same where the replies leave for somebody outside, which is where no hop is watched any more.
+    pub(super) fn delivered_inside(&self) -> Result<Vec<&Value>> {
+        self.those(|flow| is_delivered(&flow["forward"]) && leaves(&flow["reply"]))
+    }
+
+    fn those(&self, is_whole: impl Fn(&Value) -> bool) -> Result<Vec<&Value>> {
         let flows = self.flows();
-        let whole: Vec<&Value> = flows.iter().copied().filter(|flow| is_delivered(flow)).collect();
+        let opened = flows.iter().copied().filter(|flow| flow["tcp"]["opened"] == true);
+        let whole: Vec<&Value> = opened.filter(|flow| is_whole(flow)).collect();
         let summary = self.summary().map(Value::to_string).unwrap_or_default();
-        ensure!(!whole.is_empty(), "{} flows, and none of them delivered both ways: {summary}", flows.len());
+        ensure!(
+            !whole.is_empty(),
+            "{} flows, and none of them is delivered both ways: {summary}",
+            flows.len()
+        );
         Ok(whole)
     }
 }
 
-fn is_delivered(flow: &Value) -> bool {
-    ["forward", "reply"].iter().all(|lane| {
-        let lane = &flow[*lane];
-        lane["packets"].as_u64().is_some_and(|packets| packets > 0) && lane["packets"] == lane["delivered"]
-    })
+fn is_delivered(lane: &Value) -> bool {
+    lane["packets"].as_u64().is_some_and(|packets| packets > 0) && lane["packets"] == lane["delivered"]
+}
+
+/// Whether packets were seen, and none of them stopped.
+fn leaves(lane: &Value) -> bool {
+    let is_stopped = lane["stopped"].as_array().is_some_and(|stopped| !stopped.is_empty());
+    lane["packets"].as_u64().is_some_and(|packets| packets > 0) && !is_stopped
 }
 
 /// The nodes on a flow's way there, in their order, each once.
@@ -108,6 +125,7 @@ mod tests {
                 "hops": [hop("a", "10.96.0.9"), hop("a", "10.244.2.2"), hop("b", "10.244.2.2")],
             },
             "reply": { "packets": 2, "delivered": 2, "hops": [] },
+            "tcp": { "opened": true },
         })
     }
 
@@ -115,15 +133,30 @@ mod tests {
     fn a_flow_in_words() {
         let flow = flow();
         assert_eq!(nodes(&flow), ["a", "b"]);
-        assert!(is_translated(&flow) && is_delivered(&flow));
+        assert!(is_translated(&flow));
         assert_eq!(endpoint(&flow).as_deref(), Some("10.244.2.2"));
         assert_eq!(ends(&flow), ("client".to_owned(), "svc/web".to_owned()));
     }
 
+    fn told(flow: Value) -> Told {
+        Told { lines: vec![(Duration::ZERO, flow)] }
+    }
+
     #[test]
     fn a_packet_less_is_not_delivered() {
+        assert_eq!(told(flow()).delivered().expect("a flow").len(), 1);
         let mut flow = flow();
         flow["reply"]["delivered"] = json!(1);
-        assert!(!is_delivered(&flow));
+        assert!(told(flow.clone()).delivered().is_err());
+        assert_eq!(told(flow.clone()).delivered_inside().expect("a flow").len(), 1);
+        flow["reply"]["stopped"] = json!([{ "packets": 1 }]);
+        assert!(told(flow).delivered_inside().is_err());
+    }
+
+    #[test]
+    fn a_flow_that_was_open_before_does_not_count() {
+        let mut flow = flow();
+        flow["tcp"]["opened"] = json!(false);
+        assert!(told(flow).delivered().is_err());
     }
 }

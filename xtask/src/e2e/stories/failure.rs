@@ -77,6 +77,7 @@ pub(super) fn connection_cut(stage: &Stage) -> Result<Seen> {
     ensure!(!Told::of(&ended)?.flows().is_empty(), "what it had seen before is not told");
     leftover::nothing_runs(stage)?;
     // Nobody was left to take the ended pods away: the next run does.
+    let _traffic = stage.traffic("client", &stage.pod_address(NAMESPACE, "far")?, TRAFFIC)?;
     super::trace::trace(stage, &["client", "far"])?.expect(0)?;
     Ok(Seen::What(format!(
         "ended with 3 after {:.1} s; what ended was swept by the next run",

@@ -1,7 +1,8 @@
 //! What is there before, and what remains for later.
 
-use std::process::Command;
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -14,6 +15,10 @@ use crate::e2e::stage::{AGENTS, NAMESPACE, Stage};
 use crate::step::output;
 
 const SHORT: Duration = Duration::from_secs(30);
+/// The longest that a node may take from the start of a capture to its being attached.
+const ATTACH: Duration = Duration::from_millis(500);
+/// Of which the median counts.
+const RUNS: usize = 5;
 
 pub(super) fn state(stage: &Stage) -> Result<Seen> {
     let ended = stage.kflow.run(&["state", "-n", NAMESPACE], SHORT)?.expect(0)?;
@@ -65,7 +70,41 @@ fn use_installed(stage: &Stage) -> Result<String> {
         "not one agent on each node any more: {pods}"
     );
     let (installed, first) = (installed.took.as_secs_f64(), first.as_secs_f64());
-    Ok(format!("installed in {installed:.1} s; first hop after {first:.2} s"))
+    let attached = pods.lines().map(|pod| attached(stage, pod)).collect::<Result<Vec<_>>>()?;
+    let slowest = attached.into_iter().max().unwrap_or_default();
+    ensure!(slowest < ATTACH, "from exec to attached it took {} ms", slowest.as_millis());
+    Ok(format!(
+        "installed in {installed:.1} s; first hop after {first:.2} s; attached {} ms after exec on the slower node",
+        slowest.as_millis()
+    ))
+}
+
+/// What a capture in an agent takes from its start until it says that it is attached, without what kubectl takes.
+fn attached(stage: &Stage, pod: &str) -> Result<Duration> {
+    let exec = |words: &[&str]| {
+        let mut kubectl = stage.cluster.kubectl(&["exec", "-n", AGENTS, pod, "--", "/kflow"]);
+        kubectl.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        kubectl
+    };
+    let mut measured = Vec::new();
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        output(exec(&["-V"]).stdout(Stdio::piped()))?;
+        let alone = start.elapsed();
+        let start = Instant::now();
+        let mut capture = exec(&["capture", "-i", "any", "-w", "/dev/null", "--duration", "1"]);
+        let mut capture = capture.spawn().context("cannot run kubectl")?;
+        let mut lines = BufReader::new(capture.stderr.take().context("no pipe")?).lines();
+        let is_said = lines.by_ref().map_while(Result::ok).any(|line| line.contains("capturing on"));
+        let whole = start.elapsed();
+        // The rest is read, so that it can be written.
+        let said: Vec<String> = lines.map_while(Result::ok).collect();
+        capture.wait().context("cannot wait for kubectl")?;
+        ensure!(is_said, "a capture did not begin: {}", said.join("; "));
+        measured.push(whole.saturating_sub(alone));
+    }
+    measured.sort();
+    measured.get(RUNS / 2).copied().context("no run")
 }
 
 pub(super) fn plugin(stage: &Stage) -> Result<Seen> {
