@@ -5,6 +5,7 @@
 
 pub mod cluster;
 mod command;
+pub mod ending;
 mod error;
 pub mod expressions;
 pub mod kflow;

@@ -1,18 +1,12 @@
 //! `api_double`: a lab with an API server in front of it, to try kflow's cluster commands on by hand.
 
-use std::{io, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::SignalFd,
-    },
-};
 use tests::{
     Lab, LabConfig,
     cluster::{ApiDouble, DoubleConfig, Rule, User},
+    ending::Ending,
     lab::topology::{POD_DEST, POD_PORT, POD_SRC},
     traffic::HttpServer,
 };
@@ -41,10 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn up(arguments: Arguments) -> Result<(), Failure> {
-    // Before there are threads, so that no thread takes the signal.
-    let mut ending = SigSet::empty();
-    ending.extend([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    ending.thread_block()?;
+    let ending = Ending::take()?;
     let lab = Lab::up(&LabConfig::default())?;
     let _server = HttpServer::start(lab.pod(POD_DEST.name), POD_PORT)?;
     let program = arguments.program.unwrap_or_else(tests::kflow::program);
@@ -59,7 +50,7 @@ fn up(arguments: Arguments) -> Result<(), Failure> {
     println!("# contexts: admin, nobody (no rights), viewer (reads everything)");
     let source = lab.pod(POD_SRC.name).path().display();
     println!("# nsenter --net={source} curl -so /dev/null http://{}:{POD_PORT}/bytes/1000", POD_DEST.address);
-    wait(&SignalFd::new(&ending)?)?;
+    ending.wait()?;
     if arguments.verbose {
         let requests = double.requests();
         let first = requests.first().map(|entry| entry.at);
@@ -74,17 +65,4 @@ fn up(arguments: Arguments) -> Result<(), Failure> {
 
 fn viewer() -> Rule {
     Rule::everywhere("*", &["*"], &["get", "list", "watch"])
-}
-
-/// Until a signal comes or standard input ends.
-fn wait(signals: &SignalFd) -> io::Result<()> {
-    let stdin = io::stdin();
-    loop {
-        let mut waiting = [signals.as_fd(), stdin.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll(&mut waiting, PollTimeout::NONE)?;
-        let [signalled, typed] = waiting.map(|fd| fd.any().unwrap_or_default());
-        if signalled || (typed && stdin.read_line(&mut String::new())? == 0) {
-            return Ok(());
-        }
-    }
 }

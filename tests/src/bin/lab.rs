@@ -1,17 +1,11 @@
 //! `lab up`: a lab to try kflow on by hand. `lab sweep`: removes what a killed lab left.
 
-use std::{io, os::fd::AsFd as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::SignalFd,
-    },
-};
 use tests::{
     Lab, LabConfig, Overlay,
+    ending::Ending,
     lab::topology::{
         K8S_MASTER, K8S_NODE2, NODES, POD_DEST, POD_PORT, POD_SRC, PODS, SVC_CLUSTERIP, SVC_NODEPORT,
     },
@@ -65,34 +59,18 @@ fn main() -> ExitCode {
 }
 
 fn up(overlay: Overlay) -> Result<(), Failure> {
-    // Before there are threads, so that no thread takes the signal.
-    let mut ending = SigSet::empty();
-    ending.extend([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    ending.thread_block()?;
+    let ending = Ending::take()?;
     let lab = Lab::up(&LabConfig { overlay, ..LabConfig::default() })?;
     let _http = HttpServer::start(lab.pod(POD_DEST.name), POD_PORT)?;
     let _udp = UdpEcho::start(lab.pod(POD_DEST.name), POD_PORT)?;
     describe(&lab);
-    wait(&SignalFd::new(&ending)?)?;
+    ending.wait()?;
     Ok(())
 }
 
 fn sweep() -> Result<(), Failure> {
     println!("{} namespaces removed", Lab::sweep_stale()?);
     Ok(())
-}
-
-/// Until a signal comes or standard input ends.
-fn wait(signals: &SignalFd) -> io::Result<()> {
-    let stdin = io::stdin();
-    loop {
-        let mut waiting = [signals.as_fd(), stdin.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll(&mut waiting, PollTimeout::NONE)?;
-        let [signalled, typed] = waiting.map(|fd| fd.any().unwrap_or_default());
-        if signalled || (typed && stdin.read_line(&mut String::new())? == 0) {
-            return Ok(());
-        }
-    }
 }
 
 fn describe(lab: &Lab) {

@@ -52,6 +52,20 @@ fn without_any_right_the_role_is_printed() -> Test {
     Ok(())
 }
 
+/// Who has got what the first refusal asked for is not refused again.
+#[test]
+fn all_that_is_missing_is_told_at_once() -> Test {
+    let site = Site::with_users(vec![User::new("nobody", [])])?;
+    for (command, words) in [("trace", POD_TO_POD.as_slice()), ("capture", &["pod/pod-src"])] {
+        let outcome = site.run(command, words.iter().copied())?;
+        assert_eq!(outcome.code, Some(4), "{command}: {outcome:?}");
+        for words in ["list pods in the namespace default", "create pods in the namespace kflow"] {
+            assert!(outcome.stderr.contains(words), "{command}: {words}: {}", outcome.stderr);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn without_the_agents_rights_their_role_is_printed() -> Test {
     let mut rules = minimal();

@@ -21,7 +21,7 @@ mod summary;
 mod targets;
 mod wake;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -113,17 +113,24 @@ pub fn run(plan: &RemotePlan, access: &ClusterArgs, agents: &AgentArgs) -> Resul
     let signals = Signals::take().map_err(RemoteFailure::system("take signals"))?;
     let preparing = signals.let_through();
     let cluster = Cluster::connect(access)?;
-    let directory = Directory::list(&cluster, plan.targets.wants(cluster.namespace()))?;
+    let permissions = Permission::agents(&agents.agent_namespace);
+    let wants = plan.targets.wants(cluster.namespace());
+    let directory = Directory::list_for_agents(&cluster, wants, &permissions)?;
     say(plan, directory.notes());
     let state = directory.state();
     let chosen = plan.targets.places(cluster.namespace(), &state)?;
     say(plan, &chosen.notes);
     let orders = Orders::new(plan, &chosen.places, &state)?;
     if plan.dry_run {
-        print!("{}", orders.dry_run(&chosen.places, agents));
-        return Ok(Exit::Complete);
+        let told = orders.dry_run(&chosen.places, agents);
+        return match io::stdout().write_all(told.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(RemoteFailure::System { operation: "write to standard output", source: error })
+            }
+            _ => Ok(Exit::Complete),
+        };
     }
-    preflight(&cluster, &Permission::agents(&agents.agent_namespace))?;
+    preflight(&cluster, &permissions)?;
     say(plan, &orders.notes());
     drop(preparing);
     let fleet = Fleet::start(

@@ -12,7 +12,7 @@ use futures_util::future;
 use thiserror::Error;
 use tracer_core::resolve::{ClusterState, Kind};
 
-use super::access::{AccessError, Permission, lack};
+use super::access::{AccessError, Permission, lack, preflight};
 use super::connect::{Cluster, RequestError};
 use crate::error::{Exit, ExitStatus};
 
@@ -86,6 +86,22 @@ impl Directory {
         let mut wants = wants.borrow().clone();
         wants.namespaces.retain(|name| path::is_namespace(name));
         cluster.wait(Self::list_all(cluster, &wants))
+    }
+
+    /// [`Directory::list`] for a command that needs `agents` as well: where lists are refused, all that is missing is told
+    /// at once.
+    pub fn list_for_agents(
+        cluster: &Cluster,
+        wants: impl Borrow<Wants>,
+        agents: &[Permission],
+    ) -> Result<Self, StateReadError> {
+        match Self::list(cluster, wants) {
+            Err(StateReadError::Access(AccessError::Lack(lack))) => {
+                preflight(cluster, &[lack.needed.as_slice(), agents].concat())?;
+                Err(StateReadError::Access(lack.into()))
+            }
+            listed => listed,
+        }
     }
 
     async fn list_all(cluster: &Cluster, wants: &Wants) -> Result<Self, StateReadError> {

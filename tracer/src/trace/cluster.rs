@@ -70,14 +70,7 @@ impl OnCluster {
         let namespaces = ends.namespaces().into_iter().collect();
         let wants = Wants { namespaces, workloads: ends.have_workloads(), ..Wants::default() };
         let agents = Permission::agents(&args.agents.agent_namespace);
-        let directory = match Directory::list(&cluster, &wants) {
-            Err(StateReadError::Access(AccessError::Lack(lack))) => {
-                // All that is missing is told at once.
-                preflight(&cluster, &[lack.needed.as_slice(), agents.as_slice()].concat())?;
-                return Err(StateReadError::Access(lack.into()).into());
-            }
-            listed => listed?,
-        };
+        let directory = Directory::list_for_agents(&cluster, &wants, &agents)?;
         for note in directory.notes() {
             eprintln!("kflow: {note}");
         }

@@ -27,6 +27,10 @@ const SETTLE: Duration = Duration::from_millis(400);
 /// A connection that waits for its timer after a loss waits this long at least, in microseconds (Linux 6.11).
 const RETRANSMISSION_TIMER: (&str, &str) = ("/proc/sys/net/ipv4/tcp_rto_min_us", "10000");
 
+/// Segments that no ring takes while nobody empties it: where whole packets are recorded it is of 1 MiB at least, and
+/// these are four times as much.
+const MORE_THAN_A_RING: u64 = 8_000;
+
 /// How to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions<'a> {
@@ -63,12 +67,14 @@ pub fn measure(condition: &Condition, options: RunOptions<'_>) -> Result<Score, 
     Ok(score(&replay, &expected(condition, dropped)))
 }
 
-/// A third of the traffic while the recorders at the end of its way write nothing, and a third before and behind it.
+/// A third of the traffic while the recorders at the end of its way write nothing, or what their rings have no room
+/// for where that is more, and a third before and behind it.
 fn overflow(condition: &Condition, lab: &Lab, recorder: &Recorder) -> Result<(), TruthError> {
     let third = Condition { segments: condition.segments / 3, ..condition.clone() };
     send(&third, lab, 0, None)?;
     recorder.pause(K8S_NODE1.name)?;
-    let sent = send(&third, lab, CONNECTIONS, None);
+    let much = Condition { segments: third.segments.max(MORE_THAN_A_RING), ..third.clone() };
+    let sent = send(&much, lab, CONNECTIONS, None);
     recorder.resume(K8S_NODE1.name)?;
     sent?;
     send(&third, lab, 2 * CONNECTIONS, None)
