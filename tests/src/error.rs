@@ -45,7 +45,7 @@ pub enum LabError {
         /// What was tried.
         operation: &'static str,
         /// The device.
-        device: &'static str,
+        device: String,
         /// What the kernel said.
         source: io::Error,
     },

@@ -10,31 +10,37 @@
 //! ```
 
 mod config;
+mod dual;
 mod guest;
 mod identity;
 mod ipip;
 mod kube_proxy;
 mod network;
 mod overlay;
+mod services;
 mod state;
 pub mod topology;
 mod tun;
+pub mod wire;
 
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder},
     io,
+    net::Ipv4Addr,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
 pub use config::{LabConfig, Overlay};
 pub use guest::Guest;
 use identity::LabId;
-use topology::{NODES, Node, PODS};
+use overlay::StandIn;
+pub use services::{EndpointSpec, ProxyMode, ServiceSpec};
+use topology::{NODES, Node, PODS, Pod};
 pub use tun::Inlet;
-use tun::Tun;
 
 use crate::{LabError, Namespace, namespace, run};
 
@@ -48,7 +54,8 @@ const OFFLOADS: [&str; 5] = ["tso", "gso", "gro", "tx", "rx"];
 pub struct Lab {
     config: LabConfig,
     directory: PathBuf,
-    tuns: Vec<Tun>,
+    /// By node, in the order of [`NODES`].
+    stand_ins: Mutex<Vec<StandIn>>,
     underlay: Namespace,
     nodes: Vec<Namespace>,
     pods: Vec<Namespace>,
@@ -113,7 +120,7 @@ impl Lab {
 
     /// What is in [`Lab::state_path`].
     pub fn state(&self) -> serde_json::Value {
-        state::cluster(self.config)
+        state::cluster(self.config, &[])
     }
 
     /// A directory for files about this lab; it goes with the lab.
@@ -141,6 +148,36 @@ impl Lab {
         Ok(())
     }
 
+    /// Lets a node send what is for a network through its IPIP tunnel to this address: the route, and what stands in for
+    /// the kernel's device.
+    pub fn tunnel_to(
+        &self,
+        node: &str,
+        network: Ipv4Addr,
+        prefix: u8,
+        peer: Ipv4Addr,
+    ) -> Result<(), LabError> {
+        let device = Overlay::Ipip.device();
+        let route = format!("route replace {network}/{prefix} via {peer} dev {device} onlink\n");
+        network::ip_batch(self.node(node), &route)?;
+        let index = NODES.iter().position(|each| each.name == node).unwrap_or_default();
+        let mut stand_ins = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        stand_ins.get_mut(index).map_or(Ok(()), |each| each.send(network, prefix, peer))
+    }
+
+    /// Makes a node's VXLAN devices anew, with this network identifier.
+    pub fn remake_vxlan(&self, node: &str, vni: u32) -> Result<(), LabError> {
+        let (ns, node) = (self.node(node), NODES.iter().find(|each| each.name == node));
+        let Some(node) = node else { return Ok(()) };
+        network::ip_batch(ns, &format!("link del {}\n", Overlay::Vxlan.device()))?;
+        overlay::configure_vxlan(ns, node, vni)?;
+        if self.config.dual {
+            network::ip_batch(ns, &format!("link del {}\n", Overlay::Vxlan.device6()))?;
+            dual::configure_vxlan(ns, node, vni)?;
+        }
+        Ok(())
+    }
+
     /// Turns segmentation, receive and checksum offloads of every veth in the lab on or off.
     pub fn set_offloads(&self, on: bool) -> Result<(), LabError> {
         let value = if on { "on" } else { "off" };
@@ -160,6 +197,9 @@ impl Lab {
             move || -> Result<Namespace, LabError> {
                 let ns = Namespace::create(id.namespace(what))?;
                 network::prepare(&ns, config)?;
+                if config.dual {
+                    dual::prepare(&ns)?;
+                }
                 Ok(ns)
             }
         };
@@ -171,7 +211,7 @@ impl Lab {
         });
         match made {
             Ok((underlay, nodes, pods)) => {
-                Ok(Self { config, directory, tuns: Vec::new(), underlay, nodes, pods })
+                Ok(Self { config, directory, stand_ins: Mutex::default(), underlay, nodes, pods })
             }
             Err(error) => {
                 let _ = fs::remove_dir_all(directory);
@@ -183,22 +223,30 @@ impl Lab {
     fn build(mut self) -> Result<Self, LabError> {
         let config = self.config;
         self.write_state()?;
-        network::make_links(&self.underlay, |name| self.of(name), config.overlay.mtu())?;
-        self.tuns = thread::scope(|scope| {
+        network::make_links(&self.underlay, |name| self.of(name), config.pod_mtu())?;
+        if config.dual {
+            dual::configure_underlay(&self.underlay)?;
+        }
+        let stand_ins = thread::scope(|scope| {
             let node = |(node, ns)| scope.spawn(move || configure_node(ns, node, config));
-            let pod = |(pod, ns)| scope.spawn(move || network::configure_pod(ns, pod));
+            let pod = |(pod, ns)| scope.spawn(move || configure_pod(ns, pod, config));
             let nodes: Vec<_> = NODES.iter().zip(&self.nodes).map(node).collect();
             let pods: Vec<_> = PODS.iter().zip(&self.pods).map(pod).collect();
             join_all::<(), LabError>(pods)?;
-            let tuns = join_all::<Option<Tun>, LabError>(nodes)?;
-            Ok::<_, LabError>(tuns.into_iter().flatten().collect())
+            join_all::<StandIn, LabError>(nodes)
         })?;
+        self.stand_ins = Mutex::new(stand_ins);
         Ok(self)
     }
 
     fn write_state(&self) -> Result<(), LabError> {
+        self.write_state_with(&[])
+    }
+
+    /// Writes the state anew, with these objects besides those of the lab itself.
+    pub fn write_state_with(&self, more: &[serde_json::Value]) -> Result<(), LabError> {
         let path = self.state_path();
-        fs::write(&path, format!("{:#}\n", state::cluster(self.config)))
+        fs::write(&path, format!("{:#}\n", state::cluster(self.config, more)))
             .map_err(|source| LabError::File { path, source })
     }
 }
@@ -213,11 +261,19 @@ impl Drop for Lab {
     }
 }
 
-fn configure_node(ns: &Namespace, node: &Node, config: LabConfig) -> Result<Option<Tun>, LabError> {
+fn configure_node(ns: &Namespace, node: &Node, config: LabConfig) -> Result<StandIn, LabError> {
     network::configure_node(ns, node)?;
-    let tun = overlay::configure(ns, node, config.overlay)?;
+    let stand_in = overlay::configure(ns, node, config.overlay)?;
     run(ns, "iptables-restore", &["-w", "--noflush"], &kube_proxy::rules(config))?;
-    Ok(tun)
+    if config.dual {
+        dual::configure_node(ns, node, config)?;
+    }
+    Ok(stand_in)
+}
+
+fn configure_pod(ns: &Namespace, pod: &Pod, config: LabConfig) -> Result<(), LabError> {
+    network::configure_pod(ns, pod)?;
+    if config.dual { dual::configure_pod(ns, pod) } else { Ok(()) }
 }
 
 fn make_directory(path: &Path) -> Result<(), LabError> {

@@ -8,6 +8,7 @@ mod command;
 pub mod ending;
 mod error;
 pub mod expressions;
+pub mod faults;
 pub mod kflow;
 pub mod lab;
 pub mod namespace;

@@ -3,6 +3,7 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::counters::{Counters, InterfaceState, Walk};
+use crate::drops::{DropFacts, DropSlot, DropState};
 use crate::filter::{Address, AddressEntry, FilterState, Rule};
 use crate::record::{RecordHeader, Slot};
 
@@ -17,6 +18,10 @@ const _: () = {
     assert!(size_of::<Counters>() == 48);
     assert!(size_of::<Walk>() == 56 && offset_of!(Walk, source) == 16);
     assert!(size_of::<InterfaceState>() == 104 && offset_of!(InterfaceState, directions) == 8);
+
+    assert!(size_of::<DropFacts>() == 104 && offset_of!(DropFacts, name) == 24);
+    assert!(size_of::<DropSlot>() == 400 && offset_of!(DropSlot, data) == 144);
+    assert!(size_of::<DropState>() == 64 && offset_of!(DropState, depth) == 56);
 
     assert!(size_of::<Address>() == 16 && align_of::<Address>() == 8);
     assert!(size_of::<Rule>() == 8);

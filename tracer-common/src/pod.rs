@@ -3,6 +3,7 @@
 use aya::Pod;
 
 use crate::counters::InterfaceState;
+use crate::drops::DropState;
 use crate::filter::{Address, AddressEntry, FilterState};
 
 macro_rules! plain {
@@ -13,4 +14,4 @@ macro_rules! plain {
     )+};
 }
 
-plain!(Address, AddressEntry, FilterState, InterfaceState);
+plain!(Address, AddressEntry, DropState, FilterState, InterfaceState);

@@ -9,6 +9,8 @@ pub const EGRESS: u8 = 1;
 pub const MATCHED: u8 = 0;
 /// Kind of a record: the first bytes of a packet that did not match, one of a few that are kept to tell why.
 pub const SAMPLE: u8 = 1;
+/// Kind of a record: a packet that the kernel dropped ([`crate::drops`]).
+pub const DROP: u8 = 2;
 
 /// Packets shorter than this are not recorded (but counted): no link-layer or IP header fits.
 pub const MIN_CAPTURE: u32 = 14;
@@ -44,7 +46,7 @@ pub struct RecordHeader {
     pub vlan_proto: u16,
     /// [`INGRESS`] or [`EGRESS`].
     pub direction: u8,
-    /// [`MATCHED`] or [`SAMPLE`].
+    /// [`MATCHED`], [`SAMPLE`] or [`DROP`].
     pub kind: u8,
     /// Packets lost at this interface and direction, on this processor, since its record before this one.
     pub lost_before: u32,

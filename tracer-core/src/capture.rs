@@ -30,6 +30,8 @@ pub struct Section {
     pub application: Option<String>,
     /// Identity of the clock: the kernel's boot id. Two sections with the same one share one clock.
     pub boot_id: Option<String>,
+    /// Inode of the network namespace that was captured in; absent where it is not told.
+    pub netns: Option<u64>,
 }
 
 /// Number of an interface within its capture, in order of its description blocks.

@@ -53,6 +53,8 @@ pub struct Segment {
     pub key: SegmentKey,
     /// TCP sequence number of its first byte; 0 for other protocols.
     pub sequence: u32,
+    /// TCP acknowledgement number; 0 without the ACK flag, and for other protocols.
+    pub acknowledgement: u32,
     /// Transport payload bytes.
     pub payload_len: u32,
     /// TCP flags; none for other protocols.
@@ -250,7 +252,15 @@ impl Base {
         }
         let is_window_zero = tcp.is_window_zero;
         let key = SegmentKey(hasher.finish());
-        Segment { key, sequence, payload_len, flags, is_window_zero, may_vanish: self.may_vanish }
+        Segment {
+            key,
+            sequence,
+            acknowledgement: tcp.acknowledgement,
+            payload_len,
+            flags,
+            is_window_zero,
+            may_vanish: self.may_vanish,
+        }
     }
 
     fn datagram(&self, payload: &[u8], payload_len: u32, index: u32) -> Segment {
@@ -279,6 +289,7 @@ impl Base {
         Segment {
             key: SegmentKey(hasher.finish()),
             sequence: 0,
+            acknowledgement: 0,
             payload_len,
             flags: TcpFlags::default(),
             is_window_zero: false,

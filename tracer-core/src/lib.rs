@@ -12,8 +12,13 @@ pub mod packet;
 
 pub mod clock;
 pub mod correlate;
+pub mod diagnose;
+pub mod drops;
+pub mod evidence;
+pub mod explain;
 pub mod headers;
 pub mod identity;
+pub mod ifaces;
 pub mod journey;
 pub mod loss;
 pub mod point;

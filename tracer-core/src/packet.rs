@@ -2,6 +2,7 @@
 
 pub(crate) mod checksum;
 mod decode;
+pub mod dns;
 mod fragments;
 pub mod segment;
 mod transport;

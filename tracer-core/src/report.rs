@@ -1,18 +1,30 @@
 //! What a trace found out, ready to be written in any format.
 
+mod dns;
+mod drops;
 mod fate;
 mod hops;
 mod lane;
+mod missing;
 mod next;
+mod outliers;
+mod storm;
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
+pub use dns::{DnsAnswer, DnsLookup, DnsQuestion, DnsReport};
 pub use hops::{Hop, StepLatency};
 pub use lane::{Duplicates, LaneReport, Reordering, Retransmissions, Stop};
+pub use missing::MissingEvidence;
+pub use outliers::{Outlier, Outliers, RoundTrip};
+pub use storm::{Storm, StormKind};
 
 use crate::clock::{Clocks, Offsets};
+use crate::diagnose::Verdict;
+use crate::drops::DropTable;
+use crate::evidence::Evidence;
 use crate::flow::{Endpoint, FlowKey, Port, Protocol};
 use crate::headers::HeadersTable;
 use crate::loss::LossReport;
@@ -37,6 +49,8 @@ pub struct Report {
     pub nearest: Vec<OtherFlow>,
     /// Clocks that were stepped while packets went over.
     pub clock_steps: Vec<ClockStep>,
+    /// What the kernels did not tell.
+    pub missing_evidence: Vec<MissingEvidence>,
     /// What was not seen.
     pub loss: LossReport,
 }
@@ -55,6 +69,11 @@ impl Report {
     /// they appeared.
     pub fn rank(&mut self) {
         self.flows.sort_by_cached_key(|flow| (Reverse(flow.lost()), Reverse(flow.packets()), flow.flow));
+    }
+
+    /// Notes what is missing of the evidence that verdicts are made from.
+    pub fn note_missing(&mut self, evidence: &[Evidence]) {
+        self.missing_evidence = MissingEvidence::of(evidence);
     }
 
     /// Whether it tells all that was asked for: something was followed, and nothing was missed.
@@ -96,10 +115,16 @@ pub struct FlowReport {
     pub tcp: Option<TcpReport>,
     /// ICMP errors that quote its packets.
     pub icmp_errors: Vec<IcmpError>,
+    /// Questions to name servers, and their answers; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsReport>,
     /// From the one who opened it.
     pub forward: LaneReport,
     /// To the one who opened it.
     pub reply: LaneReport,
+    /// What became of it, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 impl FlowReport {
@@ -111,7 +136,8 @@ impl FlowReport {
     /// Wire segments of both directions of which it is certain that they were lost.
     fn lost(&self) -> u64 {
         let stops = self.forward.stopped.iter().chain(&self.reply.stopped);
-        stops.filter(|stop| stop.uncertain.is_none()).map(|stop| stop.packets).sum()
+        let stopped: u64 = stops.filter(|stop| stop.uncertain.is_none()).map(|stop| stop.packets).sum();
+        stopped + self.dropped_unseen()
     }
 }
 
@@ -209,6 +235,7 @@ pub struct Reporter<'a> {
     headers: &'a HeadersTable,
     names: &'a Names,
     loss: &'a LossReport,
+    drops: &'a DropTable,
     offsets: Offsets,
     /// Where packets to an address went next: flows of others tell where one of this flow would have gone.
     next: NextHops,
@@ -223,9 +250,10 @@ impl<'a> Reporter<'a> {
         flows: &[&Flow],
         clocks: &Clocks,
         loss: &'a LossReport,
+        drops: &'a DropTable,
     ) -> Self {
         let next = NextHops::of(flows, headers);
-        Self { points, headers, names, loss, offsets: clocks.offsets(), next }
+        Self { points, headers, names, loss, drops, offsets: clocks.offsets(), next }
     }
 
     /// The report on the numbered flows, the others being mentioned.
@@ -244,6 +272,7 @@ impl<'a> Reporter<'a> {
             others: others.len() as u64,
             nearest: ranked.iter().take(NEAREST).map(other).collect(),
             clock_steps: self.clock_steps(),
+            missing_evidence: Vec::new(),
             loss: self.loss.clone(),
         }
     }
@@ -260,8 +289,10 @@ impl<'a> Reporter<'a> {
             first_ns: flow.first,
             tcp: (flow.protocol == Protocol::TCP).then(|| TcpReport::of(&flow.tcp, self.points)),
             icmp_errors: errors.collect(),
+            dns: flow.lookups.as_deref().map(DnsReport::of),
             forward: self.lane(flow, Orientation::Forward),
             reply: self.lane(flow, Orientation::Reply),
+            verdict: None,
         }
     }
 

@@ -1,23 +1,29 @@
 //! Names to addresses and addresses to names, from a cluster's state.
 
 mod error;
+mod facts;
 mod near;
 mod object;
 mod party;
 mod scope;
 mod selector;
 mod state;
+mod subject;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 pub use error::ResolveError;
-pub use object::{Item, Kind, Object};
+pub use facts::{
+    ContainerPortFacts, EndpointFacts, Front, NodeFacts, PodFacts, Readiness, ServiceFacts, ServicePortFacts,
+};
+pub use object::{Item, Kind, Object, TargetPort};
 pub use party::{Party, PodPlace, Seed, SeedKind};
 pub use scope::Scope;
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use state::{ClusterState, StateError};
+pub use subject::Subject;
 
 use crate::flow::{Endpoint, FlowKey, Protocol};
 

@@ -1,14 +1,22 @@
 //! Journeys of one flow over all nodes.
 
 mod change;
+pub(crate) mod dns;
+mod extent;
 mod flow;
 mod lane;
+mod peaks;
+mod round;
 mod samples;
 mod sequence;
 
 pub use change::{Change, changes};
-pub use flow::{Flow, Orientation, QuotedError, TcpProgress};
+pub use dns::{Answer, DnsNews, Lookup, Lookups};
+pub use extent::Extent;
+pub use flow::{Flow, FlowDrop, Orientation, QuotedError, TcpProgress};
 pub use lane::{Circumstances, Lane, News, PathCount, Place, StepSamples, is_beginning};
+pub use peaks::Peaks;
+pub use round::RoundTrips;
 pub use samples::{Samples, quantile};
 pub use sequence::{Earlier, PathId, Sequence, Window};
 
@@ -18,6 +26,7 @@ use crate::headers::{HeadersTable, TupleId};
 use crate::journey::Journey;
 use crate::packet::TcpFlags;
 use crate::resolve::Names;
+use crate::units::Timestamp;
 
 /// Number of a flow within one trace; flows that turn out to be one keep the smaller number.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -186,6 +195,30 @@ impl Timeline {
         for tuple in tuples {
             self.learn(id, oriented(headers.tuple_at(tuple), orientation), headers);
         }
+        Some((id, orientation))
+    }
+
+    /// Opens a flow of which no packet was seen, for its tuple; the direction of the tuple within it. Absent when it would
+    /// be one flow too many.
+    pub fn open_unseen(
+        &mut self,
+        tuple: FlowKey,
+        is_answer: bool,
+        time: Timestamp,
+        headers: &mut HeadersTable,
+        names: &Names,
+    ) -> Option<(FlowId, Orientation)> {
+        if self.count >= self.capacity {
+            self.overflow += 1;
+            return None;
+        }
+        let is_answer = is_answer || names.is_front(tuple.protocol, tuple.source);
+        let orientation = if is_answer { Orientation::Reply } else { Orientation::Forward };
+        let id = FlowId(u32::try_from(self.flows.len()).ok()?);
+        self.count += 1;
+        let forward = oriented(tuple, orientation);
+        self.flows.push(Slot::Kept(Box::new(Flow::new(forward, time))));
+        self.learn(id, forward, headers);
         Some((id, orientation))
     }
 

@@ -2,8 +2,10 @@
 
 mod close;
 mod coverage;
+mod dropped;
 mod event;
 mod frames;
+mod heard;
 mod observe;
 mod source;
 
@@ -18,6 +20,7 @@ pub use source::SourceId;
 use crate::capture::{Item, Statistics};
 use crate::clock::Clocks;
 use crate::correlate::{Correlator, Directions, Piece};
+use crate::drops::{self, DropTable};
 use crate::headers::{HeadersTable, TupleId};
 use crate::identity::{HashKey, SegmentKey};
 use crate::journey::{Journey, ObservationId};
@@ -133,6 +136,11 @@ pub struct Tracer {
     segment_sizes: HashMap<TupleId, u16>,
     /// Packets that ICMP errors in open groups quote.
     quotes: HashMap<SegmentKey, Vec<IcmpMessage>>,
+    heard: heard::Heard,
+    /// What kernels dropped.
+    drops: DropTable,
+    /// What the recorders of drops counted, by node and pod.
+    drop_statistics: BTreeMap<(NodeId, Option<String>), Statistics>,
     fragments: Fragments,
     directions: Directions,
     /// Whether directions were learnt from what had been gathered before the first group closed.
@@ -162,6 +170,9 @@ impl Tracer {
             pieces: None,
             segment_sizes: HashMap::new(),
             quotes: HashMap::new(),
+            heard: heard::Heard::default(),
+            drops: DropTable::default(),
+            drop_statistics: BTreeMap::new(),
             fragments: Fragments::default(),
             directions: Directions::default(),
             has_learnt: false,
@@ -221,12 +232,24 @@ impl Tracer {
             Item::Section(section) => self.sources[source.0].begin(section, &mut self.points, now),
             Item::Interface(_, interface) => {
                 self.sources[source.0].describe(interface, &mut self.points);
+                if drops::is_interface(&interface.name).is_some() {
+                    self.drops.watch();
+                }
                 self.taken.resize(self.points.interfaces().count(), 0);
             }
-            Item::Frame(frame) => return self.observe(source, frame, now),
+            Item::Frame(frame) => {
+                let drops = self.sources[source.0].drops(frame.interface).cloned();
+                return match drops {
+                    Some(place) => self.note_drop(source, &place, frame, now),
+                    None => self.observe(source, frame, now),
+                };
+            }
             Item::Statistics(id, time, statistics) => {
                 if self.sources[source.0].tells_end {
                     self.sources[source.0].note(*time, now);
+                }
+                if let Some(drops) = self.sources[source.0].drops(*id) {
+                    self.drop_statistics.insert((drops.node, drops.pod.clone()), *statistics);
                 }
                 let Some((interface, _)) = self.sources[source.0].interface(*id) else {
                     return Taken::Nothing;
@@ -266,6 +289,7 @@ impl Tracer {
         self.pass_over_empty(now);
         let delivered = self.delivered(now);
         self.close_until(delivered);
+        self.settle_drops(delivered.before(closing(&self.options)));
         self.release(self.oldest());
         self.progress.frames.extend(self.frames.ordered(now));
         std::mem::take(&mut self.progress)
@@ -274,9 +298,11 @@ impl Tracer {
     /// Closes every window and reports.
     pub fn finish(mut self) -> (Report, Progress, Points) {
         self.close_all();
+        self.settle_drops(Timestamp(u64::MAX));
         self.release(None);
         self.progress.frames.extend(self.frames.rest());
         self.count_losses();
+        self.count_lost_drops();
         let report = self.report();
         (report, self.progress, self.points)
     }
@@ -322,7 +348,7 @@ impl Tracer {
 
     fn count_losses(&mut self) {
         self.loss.evicted = self.correlator.evicted() + self.pieces.as_ref().map_or(0, Correlator::evicted);
-        self.loss.overflow += self.timeline.overflow();
+        self.loss.overflow += self.timeline.overflow() + self.drops.overflow();
         for (index, interface) in self.points.interfaces() {
             let taken = self.taken.get(index.0 as usize).copied().unwrap_or_default();
             let counted = self.statistics.get(&index);
@@ -333,6 +359,20 @@ impl Tracer {
                 seen: counted.map_or(taken, |counted| counted.seen),
                 matched: counted.map_or(taken, |counted| counted.matched),
                 lost: counted.map(|counted| counted.lost),
+            });
+        }
+    }
+
+    /// Recorders of drops that lost some are named with the interfaces; those that lost none are no interfaces.
+    fn count_lost_drops(&mut self) {
+        for ((node, pod), counted) in self.drop_statistics.iter().filter(|(_, counted)| counted.lost > 0) {
+            self.loss.interfaces.push(InterfaceLoss {
+                node: self.points.node_at(*node).name.clone(),
+                pod: pod.clone(),
+                interface: drops::INTERFACE.to_owned(),
+                seen: counted.seen,
+                matched: counted.matched,
+                lost: Some(counted.lost),
             });
         }
     }
@@ -352,8 +392,15 @@ impl Tracer {
             }
         }
         chosen.sort_by_key(|(number, _)| *number);
-        let reporter =
-            Reporter::new(&self.points, &self.headers, &self.names, &flows, &self.clocks, &self.loss);
+        let reporter = Reporter::new(
+            &self.points,
+            &self.headers,
+            &self.names,
+            &flows,
+            &self.clocks,
+            &self.loss,
+            &self.drops,
+        );
         reporter.report(&chosen, &others)
     }
 }

@@ -10,7 +10,7 @@ use tracer_common::record::{MATCHED, MIN_CAPTURE, MIN_SNAP, RecordHeader, SAMPLE
 use crate::maps::{RECORDS, SNAP_LENGTH, WAKE_BYTES};
 
 /// What the kernel puts before each record (`BPF_RINGBUF_HDR_SZ`).
-const RING_HEADER: u64 = 8;
+pub(crate) const RING_HEADER: u64 = 8;
 
 /// Why a packet that matched is in no record.
 pub(crate) enum Lost {
@@ -139,7 +139,7 @@ unsafe fn load_bounded(skb: *mut __sk_buff, part: Part, to: *mut c_void, size: u
 
 /// The same value, of which the compiler knows nothing any more.
 #[inline(always)]
-fn opaque(mut value: u64) -> u64 {
+pub(crate) fn opaque(mut value: u64) -> u64 {
     // SAFETY: moves a register to itself. (With no instruction at all, two lines of source would have one address,
     // which the kernel refuses in the line table.)
     unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };

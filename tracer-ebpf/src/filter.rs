@@ -11,7 +11,7 @@ use tracer_common::filter::{
 use crate::glance::surely_misses;
 use crate::maps::{ADDRESSES, FILTER};
 use crate::parse::{
-    self, Cursor, DCCP, ICMP, ICMPV6, Kind, SCTP, Step, TCP, UDP, UDP_LITE, below, is_tunnel, load,
+    self, Bytes, Cursor, DCCP, ICMP, ICMPV6, Kind, SCTP, Skb, Step, TCP, UDP, UDP_LITE, below, is_tunnel,
 };
 
 /// Headers read before giving up: three IP layers, the last one quoted, with two tags and two extension headers
@@ -52,12 +52,26 @@ pub(crate) fn matches(skb: *mut __sk_buff, link: u32, origin: u32, walk: *mut Wa
     if surely_misses(skb, link, origin, filter) != 0 {
         return false;
     }
+    has_address(Skb(skb), filter, parse::start(link, origin), walk)
+}
+
+/// The same for any packet, from its first header on.
+#[inline(always)]
+pub(crate) fn matches_from<P: Bytes>(packet: P, first: Cursor, walk: *mut Walk) -> bool {
+    let Some(filter) = FILTER.get_ptr(0) else { return false };
+    // SAFETY: as above.
+    let filter = unsafe { &*filter };
+    filter.flags & EVERYTHING != 0 || has_address(packet, filter, first, walk)
+}
+
+#[inline(always)]
+fn has_address<P: Bytes>(packet: P, filter: &FilterState, first: Cursor, walk: *mut Walk) -> bool {
     let walk = Cells(walk);
     walk.set_likely(0);
     walk.set_if_innermost(false);
-    walk.go(parse::start(link, origin));
+    walk.go(first);
     for _ in 0..MAX_HEADERS {
-        match advance(skb, filter, walk) {
+        match advance(packet, filter, walk) {
             Progress::Continue => {}
             Progress::Match => return true,
             Progress::End => break,
@@ -69,7 +83,7 @@ pub(crate) fn matches(skb: *mut __sk_buff, link: u32, origin: u32, walk: *mut Wa
     }
     // The header with the ports was not reached.
     let kind = walk.cursor().kind;
-    let verdict = judge(skb, walk.0, 0, kind);
+    let verdict = judge(packet, walk.0, 0, kind);
     verdict & MATCH != 0 || verdict & MATCH_IF_INNERMOST != 0 && !is_tunnel(kind)
 }
 
@@ -82,7 +96,7 @@ pub(crate) fn innermost(skb: *mut __sk_buff, first: Cursor, walk: *mut Walk) -> 
     walk.go(first);
     for _ in 0..MAX_HEADERS {
         let at = walk.cursor();
-        match parse::step(skb, at) {
+        match parse::step(Skb(skb), at) {
             Step::Next(next) => walk.go(next),
             Step::Ip(ip) => {
                 walk.set_likely(at.offset + 1);
@@ -95,7 +109,7 @@ pub(crate) fn innermost(skb: *mut __sk_buff, first: Cursor, walk: *mut Walk) -> 
                 if matches!(at.kind, ICMP | ICMPV6) {
                     break;
                 }
-                let Some(next) = below(skb, at) else { break };
+                let Some(next) = below(Skb(skb), at) else { break };
                 walk.go(next);
             }
             Step::Fragment(_) | Step::End => break,
@@ -114,9 +128,9 @@ fn turn() {
 }
 
 #[inline(always)]
-fn advance(skb: *mut __sk_buff, filter: &FilterState, walk: Cells) -> Progress {
+fn advance<P: Bytes>(packet: P, filter: &FilterState, walk: Cells) -> Progress {
     let at = walk.cursor();
-    match parse::step(skb, at) {
+    match parse::step(packet, at) {
         Step::Next(next) => {
             walk.go(next);
             Progress::Continue
@@ -134,14 +148,14 @@ fn advance(skb: *mut __sk_buff, filter: &FilterState, walk: Cells) -> Progress {
         }
         Step::Transport => {
             if walk.likely() != 0 {
-                let verdict = judge(skb, walk.0, at.offset, at.kind);
+                let verdict = judge(packet, walk.0, at.offset, at.kind);
                 if verdict & MATCH != 0 {
                     return Progress::Match;
                 }
                 walk.set_if_innermost(verdict & MATCH_IF_INNERMOST != 0);
                 walk.set_likely(0);
             }
-            let Some(next) = below(skb, at) else { return Progress::End };
+            let Some(next) = below(packet, at) else { return Progress::End };
             walk.go(next);
             Progress::Continue
         }
@@ -217,10 +231,10 @@ fn likely(filter: &FilterState, source: &Address, destination: &Address) -> u32 
 
 /// Looks up the likely addresses. `transport` is the offset of the header with the ports, 0 where there is none.
 #[inline(never)]
-fn judge(skb: *mut __sk_buff, walk: *const Walk, transport: u32, kind: Kind) -> u32 {
+fn judge<P: Bytes>(packet: P, walk: *const Walk, transport: u32, kind: Kind) -> u32 {
     // SAFETY: made from the value of a map, which outlives the program's run on this processor.
     let walk = unsafe { &*walk };
-    let ports = ports(skb, transport, kind);
+    let ports = ports(packet, transport, kind);
     let protocol = (kind & 0xff) << PROTOCOL_SHIFT;
     let mut verdict = 0;
     if walk.likely & SOURCE != 0 {
@@ -256,11 +270,11 @@ struct Ports {
 }
 
 #[inline(always)]
-fn ports(skb: *mut __sk_buff, offset: u32, kind: Kind) -> Ports {
+fn ports<P: Bytes>(packet: P, offset: u32, kind: Kind) -> Ports {
     let flag = if matches!(kind, TCP | UDP | SCTP | DCCP | UDP_LITE) { HAS_PORTS } else { 0 };
     let unknown = Ports { source: flag, destination: flag, known: !PORT_MASK };
     // Enough for an echo's identifier, which is in the third word; a TCP or UDP header is longer.
-    let Some(words) = load::<[u16; 3]>(skb, offset) else { return unknown };
+    let Some(words) = packet.load::<[u16; 3]>(offset) else { return unknown };
     let shown = |source: u16, destination: u16| Ports {
         source: flag | u32::from(u16::from_be(source)),
         destination: flag | u32::from(u16::from_be(destination)),

@@ -88,7 +88,7 @@ fn misses(skb: *mut __sk_buff, link: u32, origin: u32, filter: &FilterState) -> 
 
 /// By the IP protocol, and the destination port in network byte order.
 #[inline(always)]
-fn carries_no_packet(number: u8, port: u16) -> bool {
+pub(crate) fn carries_no_packet(number: u8, port: u16) -> bool {
     match protocol(number) {
         TCP => true,
         UDP => !is_tunnel_port(u16::from_be(port)),

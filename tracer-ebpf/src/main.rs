@@ -1,4 +1,5 @@
-//! The kernel side of kflow: TC programs that look at packets and let every one pass.
+//! The kernel side of kflow: TC programs that look at packets and let every one pass, and one that looks at those that
+//! the kernel drops.
 //!
 //! Written for kernel 5.10 and later: ordered comparisons where the verifier must learn a bound, headers read by
 //! `bpf_skb_load_bytes` since an skb after GRO is seldom linear, ring reservations of constant size.
@@ -13,17 +14,20 @@
 #![expect(clippy::inline_always, reason = "a call costs, and the verifier knows less behind it")]
 #![expect(clippy::cast_possible_truncation, reason = "`try_from` brings a panic, which the verifier refuses")]
 
+mod drops;
 mod emit;
 mod filter;
 mod glance;
 mod maps;
+mod offsets;
 mod parse;
+mod place;
 mod program;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
-use aya_ebpf::macros::classifier;
-use aya_ebpf::programs::TcContext;
+use aya_ebpf::macros::{classifier, raw_tracepoint};
+use aya_ebpf::programs::{RawTracePointContext, TcContext};
 use aya_log_ebpf::{debug, trace};
 use tracer_common::counters::{Counters, InterfaceState, LINK_ETHERNET, PROBES, SLOT_FREE, Walk, slot};
 use tracer_common::program::{BY_ADDRESS, BY_ETHERNET, BY_INNERMOST, BY_IP, NO_ETHERNET, NO_IP, SAMPLES};
@@ -47,6 +51,19 @@ fn kflow_ingress(ctx: TcContext) -> i32 {
 fn kflow_egress(ctx: TcContext) -> i32 {
     observe(&ctx, EGRESS);
     NEXT
+}
+
+/// Packets that the kernel drops, anywhere. What the tracepoint does not tell must not be read: attaching would fail.
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+#[expect(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
+fn kflow_drop(ctx: RawTracePointContext) -> i32 {
+    drops::observe(&drops::Event {
+        skb: ctx.arg(0),
+        location: ctx.arg(1),
+        reason: if offsets::TELLS_REASONS.load() == 0 { 0 } else { ctx.arg(2) },
+        socket: if offsets::TELLS_SOCKETS.load() == 0 { 0 } else { ctx.arg(3) },
+    });
+    0
 }
 
 #[inline(always)]

@@ -5,6 +5,7 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use tracer_common::counters::{InterfaceState, Walk};
+use tracer_common::drops::{DropState, LEVELS};
 use tracer_common::filter::{Address, AddressEntry, FilterState, MAX_ADDRESSES};
 
 /// Interfaces being observed, each in the slot of its index or one of the next: how its packets begin, and its counters.
@@ -19,6 +20,14 @@ pub(crate) static SLOTS: Global<u32> = Global::new(256);
 /// Where this processor is within its packet.
 #[map]
 pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is counted of drops.
+#[map]
+pub(crate) static DROP_STATES: PerCpuArray<DropState> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where each run of the program for drops that this processor is in is within its packet.
+#[map]
+pub(crate) static DROP_WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(LEVELS, 0);
 
 /// One value: flags and the Bloom filter over the keys of [`ADDRESSES`].
 #[map]

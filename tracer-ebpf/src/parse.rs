@@ -1,6 +1,7 @@
 //! From header to header through a packet: link layer, IP, tunnels, quoted packets in ICMP errors.
 //!
-//! One step reads one header and says what comes next, so that every nesting costs the verifier the same.
+//! One step reads one header and says what comes next, so that every nesting costs the verifier the same. Where the bytes
+//! are, in the packet of a hook or in one that the kernel drops, is the business of [`Bytes`].
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::bindings::bpf_hdr_start_off::BPF_HDR_START_NET;
@@ -102,7 +103,7 @@ pub(crate) fn origin(skb: *mut __sk_buff, link: u32) -> u32 {
         return 0;
     }
     let behind = len - total;
-    if load::<NetworkStart>(skb, behind) == Some(network) { behind } else { 0 }
+    if Skb(skb).load::<NetworkStart>(behind) == Some(network) { behind } else { 0 }
 }
 
 /// The first header of a packet that begins at `origin`.
@@ -113,20 +114,20 @@ pub(crate) fn start(link: u32, origin: u32) -> Cursor {
 
 /// Reads the header at the cursor.
 #[inline(always)]
-pub(crate) fn step(skb: *mut __sk_buff, at: Cursor) -> Step {
+pub(crate) fn step<P: Bytes>(packet: P, at: Cursor) -> Step {
     let next = match at.kind {
-        ETHERNET => next_by_ethertype(skb, at.offset + 12),
+        ETHERNET => next_by_ethertype(packet, at.offset + 12),
         // 802.1Q, 802.1ad, and what was used before it.
-        0x8100 | 0x88a8 | 0x9100 => next_by_ethertype(skb, at.offset + 2),
-        IP_BY_VERSION => ip_by_version(skb, at.offset),
-        ETHERTYPE_IPV4 => return ipv4(skb, at.offset),
-        ETHERTYPE_IPV6 => return ipv6(skb, at.offset),
+        0x8100 | 0x88a8 | 0x9100 => next_by_ethertype(packet, at.offset + 2),
+        IP_BY_VERSION => ip_by_version(packet, at.offset),
+        ETHERTYPE_IPV4 => return ipv4(packet, at.offset),
+        ETHERTYPE_IPV6 => return ipv6(packet, at.offset),
         HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6 => {
-            extension(skb, at.offset, 8, 8)
+            extension(packet, at.offset, 8, 8)
         }
         // Its length is in units of 4 bytes, less 2 (RFC 4302 2.2).
-        AUTHENTICATION => extension(skb, at.offset, 4, 8),
-        FRAGMENT => return fragment(skb, at.offset),
+        AUTHENTICATION => extension(packet, at.offset, 4, 8),
+        FRAGMENT => return fragment(packet, at.offset),
         PROTOCOL.. => return Step::Transport,
         _ => None,
     };
@@ -135,14 +136,14 @@ pub(crate) fn step(skb: *mut __sk_buff, at: Cursor) -> Step {
 
 /// The packet inside a transport: a tunnel's payload, or what an ICMP error quotes.
 #[inline(always)]
-pub(crate) fn below(skb: *mut __sk_buff, at: Cursor) -> Option<Cursor> {
+pub(crate) fn below<P: Bytes>(packet: P, at: Cursor) -> Option<Cursor> {
     match at.kind {
         IPV4_INSIDE => Some(Cursor { kind: ETHERTYPE_IPV4, ..at }),
         IPV6_INSIDE => Some(Cursor { kind: ETHERTYPE_IPV6, ..at }),
-        GRE => gre(skb, at.offset),
-        UDP => udp(skb, at.offset),
-        ICMP => icmp(skb, at.offset),
-        ICMPV6 => icmpv6(skb, at.offset),
+        GRE => gre(packet, at.offset),
+        UDP => udp(packet, at.offset),
+        ICMP => icmp(packet, at.offset),
+        ICMPV6 => icmpv6(packet, at.offset),
         _ => None,
     }
 }
@@ -155,30 +156,30 @@ pub(crate) fn is_tunnel(kind: Kind) -> bool {
 
 /// An extension header after which the payload's header is still to come.
 #[inline(always)]
-fn extension(skb: *mut __sk_buff, offset: u32, unit: u32, base: u32) -> Option<Cursor> {
-    let [next, length] = load::<[u8; 2]>(skb, offset)?;
+fn extension<P: Bytes>(packet: P, offset: u32, unit: u32, base: u32) -> Option<Cursor> {
+    let [next, length] = packet.load::<[u8; 2]>(offset)?;
     Some(Cursor { offset: offset + base + u32::from(length) * unit, kind: PROTOCOL + u32::from(next) })
 }
 
 /// The fragment header (RFC 8200 4.5).
 #[inline(always)]
-fn fragment(skb: *mut __sk_buff, offset: u32) -> Step {
-    let Some([next, _, high, low]) = load::<[u8; 4]>(skb, offset) else { return Step::End };
+fn fragment<P: Bytes>(packet: P, offset: u32) -> Step {
+    let Some([next, _, high, low]) = packet.load::<[u8; 4]>(offset) else { return Step::End };
     let next = Cursor { offset: offset + 8, kind: PROTOCOL + u32::from(next) };
     if u16::from_be_bytes([high, low]) & 0xfff8 == 0 { Step::Next(next) } else { Step::Fragment(next) }
 }
 
 /// The `EtherType` at `offset`, and what follows it.
 #[inline(always)]
-fn next_by_ethertype(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let ethertype = load_u16(skb, offset)?;
+fn next_by_ethertype<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let ethertype = load_u16(packet, offset)?;
     // Below 0x600 it is a length (IEEE 802.3 3.2.6).
     (ethertype >= 0x600).then_some(Cursor { offset: offset + 2, kind: u32::from(ethertype) })
 }
 
 #[inline(always)]
-fn ip_by_version(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let [first] = load::<[u8; 1]>(skb, offset)?;
+fn ip_by_version<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let [first] = packet.load::<[u8; 1]>(offset)?;
     match first >> 4 {
         4 => Some(Cursor { offset, kind: ETHERTYPE_IPV4 }),
         6 => Some(Cursor { offset, kind: ETHERTYPE_IPV6 }),
@@ -187,8 +188,8 @@ fn ip_by_version(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
 }
 
 #[inline(always)]
-fn ipv4(skb: *mut __sk_buff, offset: u32) -> Step {
-    let Some(words) = load::<[u32; 5]>(skb, offset) else { return Step::End };
+fn ipv4<P: Bytes>(packet: P, offset: u32) -> Step {
+    let Some(words) = packet.load::<[u32; 5]>(offset) else { return Step::End };
     let [version_length, _, _, _] = words[0].to_ne_bytes();
     let header_length = u32::from(version_length & 0xf) * 4;
     if version_length >> 4 != 4 || header_length < 20 {
@@ -205,8 +206,8 @@ fn ipv4(skb: *mut __sk_buff, offset: u32) -> Step {
 }
 
 #[inline(always)]
-fn ipv6(skb: *mut __sk_buff, offset: u32) -> Step {
-    let Some(words) = load::<[u64; 5]>(skb, offset) else { return Step::End };
+fn ipv6<P: Bytes>(packet: P, offset: u32) -> Step {
+    let Some(words) = packet.load::<[u64; 5]>(offset) else { return Step::End };
     let [version, _, _, _, _, _, next, _] = words[0].to_ne_bytes();
     if version >> 4 != 6 {
         return Step::End;
@@ -221,13 +222,13 @@ fn ipv6(skb: *mut __sk_buff, offset: u32) -> Step {
 
 /// GRE (RFC 2784, RFC 2890): version 0 without source routes, an IP packet or an Ethernet frame inside.
 #[inline(always)]
-fn gre(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
+fn gre<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
     const CHECKSUM: u16 = 0x8000;
     const ROUTING: u16 = 0x4000;
     const KEY: u16 = 0x2000;
     const SEQUENCE: u16 = 0x1000;
     const VERSION: u16 = 0x0007;
-    let [a, b, c, d] = load::<[u8; 4]>(skb, offset)?;
+    let [a, b, c, d] = packet.load::<[u8; 4]>(offset)?;
     let flags = u16::from_be_bytes([a, b]);
     if flags & (ROUTING | VERSION) != 0 {
         return None;
@@ -238,12 +239,12 @@ fn gre(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
 }
 
 #[inline(always)]
-fn udp(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let port = load_u16(skb, offset + 2)?;
+fn udp<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let port = load_u16(packet, offset + 2)?;
     if port == GENEVE {
-        geneve(skb, offset + 8)
+        geneve(packet, offset + 8)
     } else if is_tunnel_port(port) {
-        vxlan(skb, offset + 8)
+        vxlan(packet, offset + 8)
     } else {
         None
     }
@@ -263,15 +264,15 @@ pub(crate) const fn protocol(number: u8) -> Kind {
 
 /// VXLAN (RFC 7348): the flag that says "this has a network identifier" is what tells it from other payload.
 #[inline(always)]
-fn vxlan(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let [flags] = load::<[u8; 1]>(skb, offset)?;
+fn vxlan<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let [flags] = packet.load::<[u8; 1]>(offset)?;
     (flags & 0x08 != 0).then_some(Cursor { offset: offset + 8, kind: ETHERNET })
 }
 
 /// Geneve (RFC 8926): version 0, options of up to 252 bytes.
 #[inline(always)]
-fn geneve(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let [version_length, _, high, low] = load::<[u8; 4]>(skb, offset)?;
+fn geneve<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let [version_length, _, high, low] = packet.load::<[u8; 4]>(offset)?;
     if version_length >> 6 != 0 {
         return None;
     }
@@ -290,21 +291,21 @@ fn tunnelled(offset: u32, ethertype: u16) -> Option<Cursor> {
 /// Errors quote the packet they are about (RFC 792): unreachable, source quench, redirect, time exceeded,
 /// parameter problem.
 #[inline(always)]
-fn icmp(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let [kind] = load::<[u8; 1]>(skb, offset)?;
+fn icmp<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let [kind] = packet.load::<[u8; 1]>(offset)?;
     matches!(kind, 3 | 4 | 5 | 11 | 12).then_some(Cursor { offset: offset + 8, kind: ETHERTYPE_IPV4 })
 }
 
 /// All errors quote the packet they are about (RFC 4443 2.1): types 1 to 4 today.
 #[inline(always)]
-fn icmpv6(skb: *mut __sk_buff, offset: u32) -> Option<Cursor> {
-    let [kind] = load::<[u8; 1]>(skb, offset)?;
+fn icmpv6<P: Bytes>(packet: P, offset: u32) -> Option<Cursor> {
+    let [kind] = packet.load::<[u8; 1]>(offset)?;
     matches!(kind, 1..=4).then_some(Cursor { offset: offset + 8, kind: ETHERTYPE_IPV6 })
 }
 
 #[inline(always)]
-fn load_u16(skb: *mut __sk_buff, offset: u32) -> Option<u16> {
-    load::<[u8; 2]>(skb, offset).map(u16::from_be_bytes)
+fn load_u16<P: Bytes>(packet: P, offset: u32) -> Option<u16> {
+    packet.load::<[u8; 2]>(offset).map(u16::from_be_bytes)
 }
 
 /// The first bytes of an IP header, up to the length in either version.
@@ -327,13 +328,25 @@ fn load_network(skb: *mut __sk_buff) -> Option<NetworkStart> {
     (result == 0).then_some(value)
 }
 
-/// Copies a header from wherever in the skb it is. Absent when the packet ends before.
-#[inline(always)]
-pub(crate) fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
-    let mut value = core::mem::MaybeUninit::<T>::uninit();
-    // SAFETY: the helper writes all of `value` or fails; callers ask for arrays of integers only.
-    unsafe {
-        let result = bpf_skb_load_bytes(skb.cast(), offset, value.as_mut_ptr().cast(), size_of::<T>() as u32);
-        (result == 0).then(|| value.assume_init())
+/// A packet that headers are read from.
+pub(crate) trait Bytes: Copy {
+    /// Copies a header from wherever in the packet it is. Absent when the packet ends before.
+    fn load<T: Copy>(self, offset: u32) -> Option<T>;
+}
+
+/// The packet of a TC program.
+#[derive(Clone, Copy)]
+pub(crate) struct Skb(pub(crate) *mut __sk_buff);
+
+impl Bytes for Skb {
+    #[inline(always)]
+    fn load<T: Copy>(self, offset: u32) -> Option<T> {
+        let mut value = core::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the helper writes all of `value` or fails; callers ask for arrays of integers only.
+        unsafe {
+            let size = size_of::<T>() as u32;
+            let result = bpf_skb_load_bytes(self.0.cast(), offset, value.as_mut_ptr().cast(), size);
+            (result == 0).then(|| value.assume_init())
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `kflow capture`: packets of the chosen interfaces of one network namespace, printed or as pcapng.
 
 mod chooser;
+mod drops;
 mod end;
 mod expression;
 mod frame;
@@ -31,6 +32,7 @@ use tracer_core::output::line::LineOptions;
 use tracer_core::units::{Direction, SnapLength};
 
 use crate::kernel::attach::AttachMode;
+use crate::kernel::drops::DropScope;
 use crate::kernel::filter::AddressSet;
 use crate::kernel::netns::NetnsRef;
 use crate::sink::{Format, Target};
@@ -136,6 +138,8 @@ pub struct Plan {
     pub max_rate: Option<u64>,
     /// A further UDP port that carries VXLAN.
     pub vxlan_port: Option<u16>,
+    /// Which packets that the kernel drops are captured as well; absent for none.
+    pub drops: Option<DropScope>,
     /// How programs are attached.
     pub attach: AttachMode,
     /// Whether the programs log what they do.

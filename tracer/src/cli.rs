@@ -6,6 +6,9 @@ pub mod capture;
 pub mod cluster;
 pub mod completion;
 pub mod doctor;
+pub mod evidence;
+pub mod explain;
+pub mod ifaces;
 pub mod install;
 pub mod man;
 pub mod name;
@@ -36,6 +39,9 @@ enum Command {
     Capture(Box<capture::Arguments>),
     Completion(completion::CompletionArgs),
     Doctor(doctor::DoctorArgs),
+    Evidence(evidence::EvidenceArgs),
+    Explain(Box<explain::ExplainArgs>),
+    Ifaces(Box<ifaces::IfacesArgs>),
     Install(Box<install::InstallArgs>),
     #[command(hide = true)]
     Man(man::ManArgs),
@@ -65,6 +71,9 @@ pub fn main() -> ExitCode {
         Command::Capture(arguments) => report(capture::run(*arguments)),
         Command::Completion(arguments) => report(completion::run(arguments)),
         Command::Doctor(arguments) => report(doctor::run(&arguments)),
+        Command::Evidence(arguments) => report(evidence::run(arguments)),
+        Command::Explain(arguments) => report(crate::explain::run(&arguments)),
+        Command::Ifaces(arguments) => report(crate::ifaces::run(&arguments)),
         Command::Install(arguments) => report(install::install(&arguments)),
         Command::Man(arguments) => report(man::run(&arguments)),
         Command::SweepWhenClosed { name } => {

@@ -1,14 +1,21 @@
 //! The kernel: loading the programs, attaching them, and reading what they record.
 
 pub mod attach;
+pub mod btf;
 pub mod clock;
 mod clsact;
+pub mod conntrack;
 pub mod counters;
+pub mod drops;
 pub mod filter;
+pub mod firewall;
 pub mod interfaces;
 pub mod inventory;
+pub mod namespaces;
+mod netfilter;
 pub mod netlink;
 pub mod netns;
+pub mod node;
 pub mod object;
 pub mod probe;
 pub mod ring;

@@ -6,9 +6,10 @@ mod dry_run;
 mod ends;
 mod offline;
 mod output;
-mod plan;
+pub(crate) mod plan;
 mod stop;
 mod stream;
+mod witness;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -16,10 +17,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tracer_core::diagnose::{self, Grounds};
+use tracer_core::evidence::Evidence;
 use tracer_core::flow::Port;
 use tracer_core::identity::HashKey;
 use tracer_core::packet::Decoder;
+use tracer_core::report::Report;
+use tracer_core::resolve::{ClusterState, Names};
 use tracer_core::trace::{Budget, SourceId, SourceSpec, TraceOptions, Tracer};
 use tracer_core::units::Timestamp;
 
@@ -29,16 +34,19 @@ use captures::Captures;
 pub use cluster::ClusterError;
 use cluster::{Change, Following};
 pub use offline::OfflineError;
-use output::{Output, OutputError};
+use output::{Findings, Output, OutputError};
 use plan::Wanted;
 pub use plan::{Place, PlanError, Side, StateFileError, TracePlan, read_state};
 use stop::{Phase, Stop};
 use stream::{End, Message, Stream, StreamError};
+use witness::Witnesses;
 
 /// Batches that may wait for the trace; beyond, the pipes fill and the captures count what they lose.
 const QUEUE: usize = 64;
 /// How often windows are looked at.
 const TICK: Duration = Duration::from_millis(50);
+/// How long the kernels' evidence is waited for, at the beginning and at the end.
+const HEARING: Duration = Duration::from_secs(5);
 /// An origin for the trace's own clock, far enough from zero to subtract a window from it.
 const ORIGIN: u64 = 1 << 62;
 
@@ -123,6 +131,7 @@ async fn trace(plan: &TracePlan, captures: &Captures, mut following: Following) 
             phase = stop.next() => session.enter(phase),
         }
     }
+    session.hear_out().await;
     session.finish()
 }
 
@@ -132,10 +141,13 @@ struct Session<'a> {
     captures: &'a Captures,
     wanted: Wanted,
     tracer: Tracer,
+    names: Names,
+    state: ClusterState,
     places: Vec<Place>,
     /// By the number of the stream; absent where a stream that joined has not told anything yet.
     sources: Vec<Option<SourceId>>,
     streams: Vec<Stream>,
+    witnesses: Witnesses,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
     ended: usize,
@@ -156,9 +168,12 @@ impl<'a> Session<'a> {
             captures,
             wanted: Wanted::of(&plan.scope),
             tracer: Tracer::new(options(args), Some(plan.scope.clone()), plan.names.clone()),
+            names: plan.names.clone(),
+            state: plan.state.clone(),
             places: Vec::new(),
             sources: Vec::new(),
             streams: Vec::new(),
+            witnesses: Witnesses::default(),
             sender,
             receiver,
             ended: 0,
@@ -181,6 +196,9 @@ impl<'a> Session<'a> {
         let stream = self.captures.start(number, place, &self.wanted, self.plan, self.sender.clone())?;
         self.streams.push(stream);
         self.places.push(place.clone());
+        if !self.plan.args.no_evidence {
+            self.captures.call(&mut self.witnesses, place, &self.wanted, self.sender.clone());
+        }
         Ok(())
     }
 
@@ -203,12 +221,26 @@ impl<'a> Session<'a> {
             self.wanted = wanted;
         }
         self.output.names(&change.names)?;
+        (self.names, self.state) = (change.names.clone(), change.state);
         self.tracer.rescope(Some(change.scope), change.names);
         for place in &change.places {
             self.sources.push(None);
             self.watch(place)?;
         }
         Ok(())
+    }
+
+    /// Waits for what the kernels say at the end, which may come after the last packet.
+    async fn hear_out(&mut self) {
+        self.witnesses.conclude();
+        let heard = async {
+            while !self.witnesses.have_ended() {
+                let Some(message) = self.receiver.recv().await else { break };
+                self.take(message);
+            }
+        };
+        // Whoever has said nothing by then is told of as missing.
+        let _ = timeout(HEARING, heard).await;
     }
 
     fn is_over(&self) -> bool {
@@ -231,13 +263,16 @@ impl<'a> Session<'a> {
                 }
             }
             Message::Ended(number, end) => self.ended(number, &end, now),
+            Message::Testimony(number, testimony) => self.witnesses.hear(number, testimony),
         }
         self.announce();
     }
 
     /// Says once that everything is watched.
     fn announce(&mut self) {
-        if !self.is_announced && self.tracer.is_ready() && self.failed.len() < self.streams.len() {
+        let is_heard = self.witnesses.have_begun() || self.begin.elapsed() > HEARING;
+        let is_ready = self.tracer.is_ready() && is_heard;
+        if !self.is_announced && is_ready && self.failed.len() < self.streams.len() {
             self.is_announced = true;
             let interfaces = self.tracer.points().interfaces().count();
             let other = self.plan.scope.destination.as_ref().map(|end| format!(" -> {}", end.label));
@@ -273,6 +308,7 @@ impl<'a> Session<'a> {
             Phase::Settle => {}
             Phase::Drain => {
                 self.is_stopping = true;
+                self.witnesses.conclude();
                 self.streams.iter_mut().for_each(Stream::stop);
             }
             Phase::Abandon => self.streams.iter_mut().for_each(Stream::kill),
@@ -301,12 +337,22 @@ impl<'a> Session<'a> {
             return Err(TraceError::NothingWatched(exit.unwrap_or(Exit::Failed)));
         }
         self.advance()?;
-        let Self { plan, tracer, output, .. } = self;
-        let (report, progress, points) = tracer.finish();
+        let Self { plan, tracer, output, witnesses, names, state, .. } = self;
+        let (mut report, progress, points) = tracer.finish();
+        let evidence = witnesses.evidence();
+        judge(&mut report, &evidence, &names, &state);
         let is_complete = report.is_complete() && plan.unwatched().is_empty();
-        let is_written = output.finish(report, &progress, &points)?;
+        let findings = Findings { report: &report, evidence: &evidence, state: &state };
+        let is_written = output.finish(&findings, &progress, &points)?;
         Ok(if is_complete && is_written { Exit::Complete } else { Exit::Incomplete })
     }
+}
+
+/// Gives every flow its verdict.
+fn judge(report: &mut Report, evidence: &[Evidence], names: &Names, state: &ClusterState) {
+    let state = state.node_names().next().is_some().then_some(state);
+    report.note_missing(evidence);
+    diagnose::judge(report, Grounds { evidence, names, state });
 }
 
 fn spec(place: &Place) -> SourceSpec {
@@ -322,7 +368,7 @@ fn options(args: &TraceArgs) -> TraceOptions {
             Some(port) => decoder.with_vxlan_port(Port(port)),
             None => decoder,
         },
-        keep_frames: args.recording().is_some(),
+        keep_frames: args.recording().is_some() || args.bundle.is_some(),
         keep_journeys: false,
         is_merged: args.is_offline(),
         budget: Budget::default(),

@@ -4,6 +4,7 @@
 mod accuracy;
 mod bench;
 mod demo;
+mod diagnose;
 mod dist;
 mod e2e;
 mod fuzz;
@@ -27,6 +28,8 @@ usage: cargo xtask COMMAND
   demo           trace three requests across a two-node lab with the released kflow (root)
   test [FILTER]  set up, build, run the unit tests and those on the lab (root)
   accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
+  diagnose [FAULT...] [--variants N] [--jobs N] [--healthy N]
+                 inject faults into the lab, and compare the cause and the place that kflow names (root)
   bench [PART]   trace: time and memory of tracing captures of up to 10 million packets, beside tshark;
                  capture: what a live capture costs, beside tcpdump (root)
   fuzz [SECONDS] run the fuzz targets, each for so long (60)
@@ -49,6 +52,7 @@ enum Command {
     Demo,
     Test { filter: Option<String> },
     Accuracy,
+    Diagnose { words: Vec<String> },
     Bench { part: Option<bench::Part> },
     Fuzz { seconds: u32 },
     Dist(dist::Options),
@@ -81,6 +85,9 @@ fn parse(args: &[String]) -> Option<Command> {
         ["test"] => Some(Command::Test { filter: None }),
         ["test", filter] => Some(Command::Test { filter: Some((*filter).to_owned()) }),
         ["accuracy"] => Some(Command::Accuracy),
+        ["diagnose", words @ ..] => {
+            Some(Command::Diagnose { words: words.iter().map(|&word| word.to_owned()).collect() })
+        }
         ["bench"] => Some(Command::Bench { part: None }),
         ["bench", part] => bench::Part::named(part).map(|part| Command::Bench { part: Some(part) }),
         ["fuzz"] => Some(Command::Fuzz { seconds: FUZZ_SECONDS }),
@@ -108,6 +115,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Demo => demo::demo(&workspace),
         Command::Test { filter } => test::test(&workspace, filter.as_deref()),
         Command::Accuracy => accuracy::accuracy(&workspace),
+        Command::Diagnose { words } => diagnose::diagnose(&workspace, words),
         Command::Bench { part } => bench::bench(&workspace, *part),
         Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
         Command::Dist(options) => dist::dist(&workspace, options),
@@ -131,6 +139,8 @@ mod tests {
             (&["test"], Some(Command::Test { filter: None })),
             (&["test", "node_port"], Some(filtered)),
             (&["test", "two", "filters"], None),
+            (&["diagnose"], Some(Command::Diagnose { words: Vec::new() })),
+            (&["diagnose", "loop"], Some(Command::Diagnose { words: vec!["loop".to_owned()] })),
             (&["bench"], Some(Command::Bench { part: None })),
             (&["bench", "capture"], Some(Command::Bench { part: Some(bench::Part::Capture) })),
             (&["bench", "everything"], None),

@@ -31,7 +31,7 @@ impl Lab {
         let prefix = self.directory.file_name().unwrap_or_default().to_string_lossy();
         let namespace = Namespace::create(format!("{prefix}-{name}"))?;
         network::prepare(&namespace, self.config)?;
-        let (host, mtu) = (self.node(node), self.config.overlay.mtu());
+        let (host, mtu) = (self.node(node), self.config.pod_mtu());
         ip_batch(
             host,
             &format!(

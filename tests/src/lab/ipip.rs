@@ -3,11 +3,11 @@
 //! The programs are in `lab-ebpf`. They are attached by netlink at the lowest priority, because they end the
 //! chain: an observer that comes after them would see nothing.
 
-use std::mem;
+use std::{mem, net::Ipv4Addr};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{Array, LpmTrie, Map, lpm_trie::Key},
+    maps::{Array, LpmTrie, Map, MapData, lpm_trie::Key},
     programs::{
         SchedClassifier, TcAttachType,
         tc::{NlOptions, TcAttachOptions, qdisc_add_clsact},
@@ -43,7 +43,7 @@ pub(crate) fn make_device(ns: &Namespace) -> Result<Option<Tun>, LabError> {
 }
 
 /// Lets the node's TUN device do what the kernel's ipip device does.
-pub(crate) fn attach_stand_in(ns: &Namespace, node: &Node) -> Result<(), LabError> {
+pub(crate) fn attach_stand_in(ns: &Namespace, node: &Node) -> Result<Peers, LabError> {
     if OBJECT.is_empty() {
         return Err(LabError::NoObject);
     }
@@ -51,9 +51,10 @@ pub(crate) fn attach_stand_in(ns: &Namespace, node: &Node) -> Result<(), LabErro
         // The programs need no type information of the kernel, and reading it takes a while.
         let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT)?;
         write_settings(&mut ebpf, ns, node)?;
-        write_remotes(&mut ebpf, node)?;
+        let peers = write_remotes(&mut ebpf, node)?;
         attach(&mut ebpf, "encapsulate", Overlay::Ipip.device(), TcAttachType::Egress)?;
-        attach(&mut ebpf, "decapsulate", UPLINK, TcAttachType::Ingress)
+        attach(&mut ebpf, "decapsulate", UPLINK, TcAttachType::Ingress)?;
+        Ok(peers)
     })?
 }
 
@@ -68,13 +69,25 @@ fn write_settings(ebpf: &mut Ebpf, ns: &Namespace, node: &Node) -> Result<(), La
     Ok(())
 }
 
-fn write_remotes(ebpf: &mut Ebpf, node: &Node) -> Result<(), LabError> {
-    let mut remotes: LpmTrie<_, [u8; 4], [u8; 4]> = LpmTrie::try_from(map(ebpf, "REMOTES")?)?;
+fn write_remotes(ebpf: &mut Ebpf, node: &Node) -> Result<Peers, LabError> {
+    let map = ebpf.take_map("REMOTES").ok_or(LabError::NoSuchPart("REMOTES"))?;
+    let mut peers = Peers(LpmTrie::try_from(map)?);
     for other in node.others() {
-        let block = Key::new(BLOCK_PREFIX.into(), other.tunnel.octets());
-        remotes.insert(&block, other.address.octets(), 0)?;
+        peers.set(other.tunnel, BLOCK_PREFIX, other.address)?;
     }
-    Ok(())
+    Ok(peers)
+}
+
+/// What the stand-in takes from where the module would look it up in the routes.
+#[derive(Debug)]
+pub(crate) struct Peers(LpmTrie<MapData, [u8; 4], [u8; 4]>);
+
+impl Peers {
+    /// Lets packets to a network go to this node.
+    pub(crate) fn set(&mut self, network: Ipv4Addr, prefix: u8, peer: Ipv4Addr) -> Result<(), LabError> {
+        self.0.insert(&Key::new(prefix.into(), network.octets()), peer.octets(), 0)?;
+        Ok(())
+    }
 }
 
 fn attach(

@@ -40,6 +40,11 @@ const NAT_TAIL: &str = "-A KUBE-SERVICES -m comment --comment \"kubernetes servi
 COMMIT
 ";
 
+/// What it writes where there are no services, for either family.
+pub(crate) fn frame() -> String {
+    format!("{FILTER}{NAT_HEAD}{NAT_TAIL}")
+}
+
 /// The input of `iptables-restore --noflush`.
 pub(crate) fn rules(config: LabConfig) -> String {
     let mut rules = format!("{FILTER}{NAT_HEAD}");

@@ -19,7 +19,7 @@ pub(crate) fn prepare(ns: &Namespace, config: LabConfig) -> Result<(), LabError>
     ns.run(|| {
         // Lets an ICMP echo be sent without a raw socket.
         sysctl("net/ipv4/ping_group_range", "0 2147483647")?;
-        if config.ipv6 {
+        if config.has_ipv6() {
             return Ok(());
         }
         // Without it duplicate address detection and multicast listeners talk on every interface. A kernel
@@ -127,7 +127,7 @@ pub(crate) fn ip_batch(ns: &Namespace, batch: &str) -> Result<(), LabError> {
     Ok(())
 }
 
-fn sysctl(setting: &str, value: &'static str) -> Result<(), LabError> {
+pub(super) fn sysctl(setting: &str, value: &'static str) -> Result<(), LabError> {
     let path = PathBuf::from("/proc/sys").join(setting);
     fs::write(&path, value).map_err(|source| LabError::Sysctl { path, value, source })
 }

@@ -7,18 +7,19 @@ use super::{
     topology::{NODES, Node, POD_DEST, POD_PORT, PODS, Pod, SERVICES, Service},
 };
 
-/// The whole list, in the order that `kubectl` prints the kinds.
-pub(crate) fn cluster(config: LabConfig) -> Value {
-    let items: Vec<Value> = (NODES.iter().map(|each| node(each, config.overlay)))
-        .chain(PODS.iter().map(pod))
+/// The whole list, in the order that `kubectl` prints the kinds, and `more` behind it.
+pub(crate) fn cluster(config: LabConfig, more: &[Value]) -> Value {
+    let items: Vec<Value> = (NODES.iter().map(|each| node(each, config)))
+        .chain(PODS.iter().map(|each| pod(each, config)))
         .chain(SERVICES.iter().map(|each| service(each, config)))
         .chain(SERVICES.iter().map(|each| endpoint_slice(each, config)))
+        .chain(more.iter().cloned())
         .collect();
     json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items })
 }
 
-fn node(node: &Node, overlay: Overlay) -> Value {
-    let tunnel_annotation = match overlay {
+fn node(node: &Node, config: LabConfig) -> Value {
+    let tunnel_annotation = match config.overlay {
         Overlay::Ipip => Some("projectcalico.org/IPv4IPIPTunnelAddr"),
         Overlay::Vxlan => Some("projectcalico.org/IPv4VXLANTunnelAddr"),
         Overlay::None => None,
@@ -27,6 +28,13 @@ fn node(node: &Node, overlay: Overlay) -> Value {
     if let Some(key) = tunnel_annotation {
         annotations[key] = json!(node.tunnel);
     }
+    let mut blocks = vec![node.block()];
+    let mut addresses = vec![json!({ "type": "InternalIP", "address": node.address })];
+    if config.dual {
+        blocks.push(node.block6());
+        addresses.push(json!({ "type": "InternalIP", "address": node.address6() }));
+    }
+    addresses.push(json!({ "type": "Hostname", "address": node.name }));
     json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -36,19 +44,21 @@ fn node(node: &Node, overlay: Overlay) -> Value {
             "labels": { "kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux" },
             "annotations": annotations,
         },
-        "spec": { "podCIDR": node.block(), "podCIDRs": [node.block()] },
+        "spec": { "podCIDR": node.block(), "podCIDRs": blocks },
         "status": {
-            "addresses": [
-                { "type": "InternalIP", "address": node.address },
-                { "type": "Hostname", "address": node.name },
-            ],
+            "addresses": addresses,
             "conditions": [{ "type": "Ready", "status": "True" }],
         },
     })
 }
 
-fn pod(pod: &Pod) -> Value {
-    running_pod(pod.name, pod.node, &pod.address.to_string())
+fn pod(pod: &Pod, config: LabConfig) -> Value {
+    let mut object = running_pod(pod.name, pod.node, &pod.address.to_string());
+    if config.dual {
+        let both = json!([{ "ip": pod.address }, { "ip": pod.address6() }]);
+        object["status"]["podIPs"] = both;
+    }
+    object
 }
 
 /// A pod that runs, with itself as its label.

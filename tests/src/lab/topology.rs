@@ -1,6 +1,6 @@
 //! The lab's nodes, pods and services: one Calico cluster of three nodes, always the same.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A node of the cluster.
 #[derive(Debug)]
@@ -122,15 +122,60 @@ pub const POD_PORT: u16 = 8080;
 pub const POD_CIDR: &str = "10.244.0.0/16";
 /// The underlay's own address, every node's default gateway.
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
+/// As [`GATEWAY`], in a lab that has both families.
+pub(crate) const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, 1);
+/// The addresses of all pods in a lab that has both families.
+pub const POD_CIDR6: &str = "fd00:10:244::/48";
+/// The bits of an IPv6 underlay address that all nodes share.
+pub(crate) const UNDERLAY6_PREFIX: u8 = 64;
+/// The bits that a node's IPv6 pod addresses share.
+pub(crate) const BLOCK6_PREFIX: u8 = 64;
 /// The bits of an underlay address that all nodes share.
 pub(crate) const UNDERLAY_PREFIX: u8 = 24;
 /// The bits that a node's pod addresses share, Calico's block size.
 pub(crate) const BLOCK_PREFIX: u8 = 26;
 
+impl Pod {
+    /// Its address in a lab that has both families: `fd00:10:244:131::5` for 10.244.131.5.
+    pub fn address6(&self) -> Ipv6Addr {
+        let [one, two, third, last] = self.address.octets().map(decimal);
+        Ipv6Addr::new(0xfd00, one, two, third, 0, 0, 0, last)
+    }
+}
+
+/// The number whose hexadecimal digits are the decimal ones of `number`.
+fn decimal(number: u8) -> u16 {
+    let number = u16::from(number);
+    number / 100 * 256 + number / 10 % 10 * 16 + number % 10
+}
+
 impl Node {
     /// The block of pod addresses that is the node's, in CIDR notation.
-    pub(crate) fn block(&self) -> String {
+    pub fn block(&self) -> String {
         format!("{}/{BLOCK_PREFIX}", self.tunnel)
+    }
+
+    /// Its address on the underlay in a lab that has both families: `fd00:172:18::2` for 172.18.0.2.
+    pub fn address6(&self) -> Ipv6Addr {
+        let [one, two, _, last] = self.address.octets().map(decimal);
+        Ipv6Addr::new(0xfd00, one, two, 0, 0, 0, 0, last)
+    }
+
+    /// The IPv6 address of its overlay's device.
+    pub(crate) fn tunnel6(&self) -> Ipv6Addr {
+        let [one, two, third, _] = self.tunnel.octets().map(decimal);
+        Ipv6Addr::new(0xfd00, one, two, third, 0, 0, 0xff, 1)
+    }
+
+    /// The block of IPv6 pod addresses that is the node's, in CIDR notation.
+    pub fn block6(&self) -> String {
+        let [one, two, three, four, ..] = self.tunnel6().segments();
+        format!("{}/{BLOCK6_PREFIX}", Ipv6Addr::new(one, two, three, four, 0, 0, 0, 0))
+    }
+
+    /// The hardware address of its VXLAN device for IPv6.
+    pub(crate) fn vxlan6_mac(&self) -> String {
+        self.vxlan_mac.replacen("66:10:f4", "66:10:f6", 1)
     }
 
     /// The nodes that it reaches through the overlay.

@@ -3,10 +3,13 @@
 use std::{
     fs::File,
     io::{self, Write as _},
-    os::fd::{AsRawFd as _, RawFd},
+    os::{
+        fd::{AsRawFd as _, RawFd},
+        unix::fs::OpenOptionsExt as _,
+    },
 };
 
-use nix::libc::{IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, IFNAMSIZ, c_int, c_short, ifreq};
+use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, IFNAMSIZ, O_NONBLOCK, c_int, c_short, ifreq};
 
 use crate::{LabError, Namespace};
 
@@ -25,7 +28,7 @@ impl Tun {
         let file = open(device, IFF_TUN | IFF_NO_PI)?;
         ioctl::set_link_type(file.as_raw_fd(), ARPHRD_TUNNEL).map_err(|source| LabError::Tun {
             operation: "set the hardware type",
-            device,
+            device: device.to_owned(),
             source,
         })?;
         Ok(Self { _device: file })
@@ -52,9 +55,18 @@ impl Inlet {
     }
 }
 
+/// A device for whole frames in the namespace of the calling thread; reading it never waits.
+pub(super) fn tap(device: &str) -> Result<File, LabError> {
+    open_with(device, IFF_TAP | IFF_NO_PI, O_NONBLOCK)
+}
+
 fn open(device: &'static str, flags: c_int) -> Result<File, LabError> {
-    let error = |operation| move |source| LabError::Tun { operation, device, source };
-    let file = File::options().read(true).write(true).open("/dev/net/tun");
+    open_with(device, flags, 0)
+}
+
+fn open_with(device: &str, flags: c_int, how: c_int) -> Result<File, LabError> {
+    let error = |operation| move |source| LabError::Tun { operation, device: device.to_owned(), source };
+    let file = File::options().read(true).write(true).custom_flags(how).open("/dev/net/tun");
     let file = file.map_err(error("open /dev/net/tun"))?;
     ioctl::attach(file.as_raw_fd(), &request(device, flags)).map_err(error("make the device"))?;
     Ok(file)

@@ -125,6 +125,7 @@ fn filters_of_others_stay_and_are_told_of_where_they_come_first() {
         samples: false,
         wake_each: false,
         debug: false,
+        drops: Vec::new(),
     };
     for (priority, warned) in [(7, false), (1, true)] {
         let pair = Pair::new();

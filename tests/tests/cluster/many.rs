@@ -39,7 +39,9 @@ fn fifty_agents_at_once() -> Test {
     double.kubeconfig(&path)?;
     let path = path.display().to_string();
     let begin = Instant::now();
-    let words = ["trace", "--kubeconfig", &path, "-o", "json", "-l", "app=crowd", "10.244.131.5"];
+    // What is replayed are captures, and no evidence.
+    let ends = ["-l", "app=crowd", "10.244.131.5"];
+    let words = ["trace", "--kubeconfig", &path, "-o", "json", "--no-evidence"].into_iter().chain(ends);
     let running = Kflow::tracing(&kflow::program(), words)?;
     let traced = begin.elapsed();
     let outcome = running.stop()?;

@@ -103,7 +103,7 @@ fn pods_and_nodes_with_ip_in_ip() -> Test {
 
 #[test]
 fn pods_and_nodes_with_vxlan_and_ip6() -> Test {
-    let lab = Lab::up(&LabConfig { overlay: Overlay::Vxlan, ipv6: true, udp: true })?;
+    let lab = Lab::up(&LabConfig { overlay: Overlay::Vxlan, ipv6: true, udp: true, ..LabConfig::default() })?;
     let node1 = lab.node(K8S_NODE1.name);
     let places = [(lab.pod(POD_SRC.name), "eth0"), (node1, "eth0"), (node1, "vxlan.calico")];
     let files = captured(&lab, &places, || pod_traffic(&lab))?;

@@ -30,6 +30,7 @@ pub(crate) fn settings(snap: u32, ring_kib: u32) -> Settings {
         samples: false,
         wake_each: false,
         debug: false,
+        drops: Vec::new(),
     }
 }
 

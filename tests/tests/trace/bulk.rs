@@ -118,7 +118,9 @@ fn only_flow(told: &Told) -> &Value {
 fn forget_times(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for name in ["first_ns", "handshake_ns", "latency"] {
+            for name in
+                ["first_ns", "handshake_ns", "last_ns", "latency", "outliers", "round_trip", "verdict"]
+            {
                 fields.remove(name);
             }
             fields.values_mut().for_each(forget_times);

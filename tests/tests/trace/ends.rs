@@ -20,8 +20,8 @@ use tests::{
 
 use crate::support::{JSON, POD_TO_POD, POD_TO_SERVICE, SERVICE, Site, Test, list, place};
 
-/// Namespaces that a trace of the lab watches, each by a capture of its own.
-const CAPTURES: usize = NODES.len() + PODS.len();
+/// Processes of a trace of the lab: a capture and a witness for each namespace.
+const CAPTURES: usize = 2 * (NODES.len() + PODS.len());
 
 #[test]
 fn nothing_stays_attached_after_sigkill() -> Test {

@@ -154,9 +154,13 @@ fn section_header(section: &Section) -> SectionHeaderBlock<'static> {
 
 fn section_options(section: &Section) -> Vec<SectionHeaderOption<'static>> {
     let mut options = Vec::new();
+    let mut pairs = Vec::new();
     if let Some(boot_id) = &section.boot_id {
-        let comment = join([("clock", "boottime".to_owned()), ("boot_id", boot_id.clone())]);
-        options.push(SectionHeaderOption::Comment(Cow::Owned(comment)));
+        pairs.extend([("clock", "boottime".to_owned()), ("boot_id", boot_id.clone())]);
+    }
+    pairs.extend(section.netns.map(|inode| ("netns", inode.to_string())));
+    if !pairs.is_empty() {
+        options.push(SectionHeaderOption::Comment(Cow::Owned(join(pairs))));
     }
     options.extend(section.node.clone().map(|node| SectionHeaderOption::Hardware(Cow::Owned(node))));
     options.extend(section.os.clone().map(|os| SectionHeaderOption::OS(Cow::Owned(os))));

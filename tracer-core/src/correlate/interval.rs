@@ -156,6 +156,7 @@ mod tests {
         let segment = Segment {
             key: SegmentKey(1),
             sequence: 0,
+            acknowledgement: 0,
             payload_len: 0,
             flags: TcpFlags::default(),
             is_window_zero: false,

@@ -2,13 +2,18 @@
 
 mod flow;
 mod happened;
+mod incidents;
+mod lookups;
 mod units;
+mod verdict;
 
 use std::io::{self, Write};
 
 use crate::clock::Latency;
+use crate::diagnose::Outcome;
 use crate::loss::{InterfaceLoss, LossReport};
-use crate::report::{NamedEndpoint, OtherFlow, Report};
+use crate::report::{FlowReport, MissingEvidence, NamedEndpoint, OtherFlow, Report};
+use crate::resolve::short;
 use crate::timeline::Change;
 use crate::trace::Event;
 use units::{clock_time, duration};
@@ -40,6 +45,21 @@ impl Colour {
     }
 }
 
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Style {
+    /// Whether it may be coloured.
+    pub colour: Colour,
+    /// Whether all that speaks for a verdict is written.
+    pub why: bool,
+}
+
+impl From<Colour> for Style {
+    fn from(colour: Colour) -> Self {
+        Self { colour, why: false }
+    }
+}
+
 /// Writes an event as one line.
 pub fn event(writer: &mut impl Write, event: &Event, colour: Colour) -> io::Result<()> {
     let what = happened::words(&event.kind, colour);
@@ -55,9 +75,14 @@ pub fn event(writer: &mut impl Write, event: &Event, colour: Colour) -> io::Resu
 }
 
 /// Writes a report.
-pub fn report(writer: &mut impl Write, report: &Report, colour: Colour) -> io::Result<()> {
+pub fn report(writer: &mut impl Write, report: &Report, style: impl Into<Style>) -> io::Result<()> {
+    let style = style.into();
+    let colour = style.colour;
     for flow in &report.flows {
         flow::flow(writer, flow, colour)?;
+        if let Some(verdict) = &flow.verdict {
+            verdict::verdict(writer, verdict, style)?;
+        }
         writeln!(writer)?;
     }
     if report.flows.is_empty() {
@@ -73,7 +98,20 @@ pub fn report(writer: &mut impl Write, report: &Report, colour: Colour) -> io::R
             super::printable(b),
         )?;
     }
+    let is_known = |flow: &FlowReport| {
+        flow.verdict.as_ref().is_none_or(|v| v.outcome == Outcome::Delivered || v.cause.is_some())
+    };
+    if style.why || !report.flows.iter().all(is_known) {
+        report.missing_evidence.iter().try_for_each(|missing| unread(writer, missing))?;
+    }
     loss(writer, &report.loss, colour)
+}
+
+/// Evidence that could not be had.
+fn unread(writer: &mut impl Write, missing: &MissingEvidence) -> io::Result<()> {
+    let places: Vec<String> = missing.places.iter().map(|place| super::printable(short(place))).collect();
+    let (what, why) = (super::printable(&missing.what), super::printable(&missing.why));
+    writeln!(writer, "not known on {}: {what}: {why}", places.join(", "))
 }
 
 /// What was seen when no flow was between the two ends.

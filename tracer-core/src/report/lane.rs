@@ -3,20 +3,33 @@
 use serde::Serialize;
 
 use super::fate::Fate;
-use super::{Hop, Reporter};
+use super::{Hop, Outliers, Reporter, RoundTrip, Storm};
+use crate::drops::DropReport;
 use crate::loss::Cloud;
-use crate::timeline::{Earlier, Flow, Lane, Orientation, PathCount, Place};
+use crate::timeline::{Earlier, Extent, Flow, Lane, Orientation, PathCount, Place};
 use crate::trace::PlaceName;
+use crate::units::Timestamp;
 
 /// One direction of a flow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct LaneReport {
     /// Wire segments, each counted once however often it was seen.
     pub packets: u64,
     /// Transport payload bytes of them.
     pub payload_bytes: u64,
+    /// Of these, bytes that had been sent before (TCP).
+    pub retransmitted_bytes: u64,
+    /// When the first segment was seen first, in nanoseconds since the epoch; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<Timestamp>,
+    /// The same of the last segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ns: Option<Timestamp>,
     /// Wire segments that reached the end of their way.
     pub delivered: u64,
+    /// Their lengths and times; absent where there are none.
+    #[serde(skip)]
+    pub arrived: Option<Extent>,
     /// Wire segments of which it cannot be said where they ended: they left the observed nodes, were at an edge
     /// of the trace, or had more than one translation that fits.
     pub unknown: u64,
@@ -28,8 +41,15 @@ pub struct LaneReport {
     pub hops: Vec<Hop>,
     /// Where packets stopped, if any did.
     pub stopped: Vec<Stop>,
+    /// What the kernels say that they dropped of it.
+    pub drops: Vec<DropReport>,
     /// TCP data that was sent again, by what became of the transmission before.
     pub retransmitted: Vec<Retransmissions>,
+    /// Retransmissions that no loss of the network explains, if there are many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
+    /// Of what was sent again, segments that were sent while the receiver's window was closed.
+    pub probes: u64,
     /// Where packets overtook others.
     pub reordered: Vec<Reordering>,
     /// Where packets were doubled.
@@ -38,6 +58,14 @@ pub struct LaneReport {
     pub zero_windows: u64,
     /// Nanoseconds for which it was closed, as far as it was opened again.
     pub zero_window_ns: u64,
+    /// Since when it is closed, in nanoseconds since the epoch; absent where it is open at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_closed_since_ns: Option<Timestamp>,
+    /// How long after its packets their answers were back at their first hop; absent where none was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<RoundTrip>,
+    /// Steps between hops on which packets took much longer than others.
+    pub outliers: Vec<Outliers>,
 }
 
 /// Retransmissions of segments whose transmission before ended alike.
@@ -83,22 +111,33 @@ pub struct Stop {
     /// Why it is not certain that they were lost; absent where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<String>,
+    /// Lengths and times of all segments that ended there; absent where they are not known.
+    #[serde(skip)]
+    pub extent: Option<Extent>,
 }
 
 impl Reporter<'_> {
     pub(super) fn lane(&self, flow: &Flow, orientation: Orientation) -> LaneReport {
         let lane = flow.lane(orientation);
         let is_answered = flow.lane(orientation.reversed()).segments() > 0;
+        let retransmitted = self.retransmitted(lane);
         let mut report = LaneReport {
             packets: lane.segments(),
             payload_bytes: lane.payload(),
+            retransmitted_bytes: lane.sequence().bytes_again(),
+            first_ns: lane.span().map(|span| span.0),
+            last_ns: lane.span().map(|span| span.1),
             delivered: 0,
+            arrived: None,
             unknown: lane.overflow,
             ordinal: 0,
             counted: 0,
             hops: self.hops(lane, lane.main_path(), orientation),
             stopped: Vec::new(),
-            retransmitted: self.retransmitted(lane),
+            drops: self.drops(flow, orientation),
+            storm: Storm::of(lane.sequence(), &retransmitted, lane.segments()),
+            retransmitted,
+            probes: lane.sequence().probes(),
             reordered: lane
                 .reordered()
                 .map(|(at, packets)| Reordering { at: self.name(at), packets })
@@ -106,6 +145,9 @@ impl Reporter<'_> {
             duplicated: Vec::new(),
             zero_windows: lane.sequence().zero_windows(),
             zero_window_ns: lane.sequence().closed_for(),
+            window_closed_since_ns: lane.sequence().closed_since(),
+            round_trip: Self::round_trip(lane),
+            outliers: self.outliers(lane, lane.main_path()),
         };
         for (path, count) in lane.paths() {
             report.ordinal += count.ordinal;
@@ -114,8 +156,15 @@ impl Reporter<'_> {
                 report.duplicated.push(Duplicates { at: self.name(*first), packets: count.copies });
             }
             match self.fate(lane, path) {
-                Fate::Delivered => report.delivered += count.segments,
-                Fate::Unknown => report.unknown += count.segments,
+                Fate::Delivered => {
+                    report.delivered += count.segments - count.dropped;
+                    report.arrived = Extent::join(report.arrived, count.extent);
+                    report.stopped.extend(self.dropped_at_the_end(lane, path, count, orientation));
+                }
+                Fate::Unknown => {
+                    report.unknown += count.segments - count.dropped;
+                    report.stopped.extend(self.dropped_at_the_end(lane, path, count, orientation));
+                }
                 Fate::Stopped { after, before } => {
                     let may_vanish = !before.is_some_and(|before| self.keeps_fragments(lane, after, before));
                     let vanished = if may_vanish { count.fragments } else { 0 };
@@ -125,7 +174,7 @@ impl Reporter<'_> {
                     let hop = |place| self.hop(lane, None, place, orientation);
                     for (packets, uncertain) in self.certainty(sure, count, after, before, is_answered) {
                         let (after, before) = (hop(after), before.map(hop));
-                        report.stopped.push(Stop { after, before, packets, uncertain });
+                        report.stopped.push(Stop { after, before, packets, uncertain, extent: count.extent });
                     }
                 }
             }
@@ -133,7 +182,21 @@ impl Reporter<'_> {
         report
     }
 
-    /// Segments that stopped, by whether and why it is not certain that they were lost.
+    /// Segments that a kernel dropped after the last hop of a path from which nobody is known to go on.
+    fn dropped_at_the_end(
+        &self,
+        lane: &Lane,
+        path: &[Place],
+        count: &PathCount,
+        orientation: Orientation,
+    ) -> Option<Stop> {
+        let after = self.hop(lane, None, *path.last()?, orientation);
+        let packets = count.dropped;
+        (packets > 0).then_some(Stop { after, before: None, packets, uncertain: None, extent: count.extent })
+    }
+
+    /// Segments that stopped, by whether and why it is not certain that they were lost. Those that a kernel says that it
+    /// dropped are certain.
     fn certainty(
         &self,
         sure: u64,
@@ -143,7 +206,8 @@ impl Reporter<'_> {
         is_answered: bool,
     ) -> Vec<(u64, Option<String>)> {
         let beyond = before.map(|before| self.points.at(before.point.interface).node);
-        let mut clear = sure;
+        let proven = count.dropped.min(sure);
+        let mut clear = sure - proven;
         let mut told = Vec::new();
         for (cloud, clouded) in &count.clouded {
             if beyond.is_none_or(|node| node == cloud.node()) {
@@ -153,7 +217,10 @@ impl Reporter<'_> {
                 told.push((packets, Some(self.cause(*cloud))));
             }
         }
-        told.insert(0, (clear, self.doubt(after, before, is_answered)));
+        match self.doubt(after, before, is_answered) {
+            None => told.insert(0, (proven + clear, None)),
+            doubt => told.splice(0..0, [(proven, None), (clear, doubt)]).for_each(drop),
+        }
         told.retain(|(packets, _)| *packets > 0);
         told
     }

@@ -20,6 +20,14 @@ pub enum ResolveError {
         "cannot trace {0:?}: write POD, NAMESPACE/POD, TYPE/NAME or NAMESPACE/TYPE/NAME with a TYPE of pod, svc, deploy, ds, sts, rs, job, cronjob or node, svc/NAME:PORT, IP or IP:PORT"
     )]
     Syntax(String),
+    /// The word names nothing that can be explained.
+    #[error(
+        "cannot explain {0:?}: write svc/NAME, svc/NAME:PORT, POD, pod/NAME, node/NAME (each with NAMESPACE/ in front), IP or IP:PORT[/PROTOCOL]"
+    )]
+    Unexplained(String),
+    /// The word names nothing that sends packets.
+    #[error("{0} sends no packets: a sender is POD, pod/NAME, node/NAME or IP")]
+    NoClient(String),
     /// A port where the kind has none.
     #[error(
         "cannot trace {word:?}: a {kind} is named without a port (ports belong to svc/NAME:PORT and IP:PORT)"
@@ -113,7 +121,7 @@ pub enum ResolveError {
 impl ResolveError {
     /// Whether the word itself is at fault, whatever the cluster has.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Syntax(_) | Self::NeedlessPort { .. })
+        matches!(self, Self::Syntax(_) | Self::Unexplained(_) | Self::NoClient(_) | Self::NeedlessPort { .. })
     }
 }
 

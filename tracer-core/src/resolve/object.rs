@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::selector::Selector;
 use crate::flow::Protocol;
@@ -210,6 +210,25 @@ pub(super) struct Pod {
     pub(super) phase: Option<String>,
     /// Why it does not run, if it tells.
     pub(super) trouble: Option<String>,
+    /// Identifier that the cluster gave it; absent where the state does not tell.
+    pub(super) uid: Option<String>,
+    /// Whether it is ready to serve (the condition `Ready`); absent where the state does not tell.
+    pub(super) is_ready: Option<bool>,
+    /// Ports that its containers say they listen on; they need not say it.
+    pub(super) ports: Vec<ContainerPort>,
+}
+
+/// A port that a container says it listens on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerPort {
+    #[serde(default, deserialize_with = "unnamed")]
+    pub(super) name: Option<String>,
+    #[serde(default = "tcp")]
+    pub(super) protocol: String,
+    #[serde(rename = "containerPort")]
+    pub(super) port: u16,
+    pub(super) host_port: Option<u16>,
 }
 
 /// What made an object.
@@ -231,6 +250,16 @@ pub(super) struct Service {
     pub(super) alias: Option<String>,
     /// Which pods are its endpoints; absent where somebody else tells.
     pub(super) selector: Option<Selector>,
+    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`; absent where the state does not tell.
+    pub(super) kind: Option<String>,
+    /// Whether it is without an address on purpose (`clusterIP: None`).
+    pub(super) is_headless: bool,
+    /// Seconds for which one client stays at one endpoint (`sessionAffinity: ClientIP`).
+    pub(super) affinity: Option<u32>,
+    /// Whether packets from outside go to endpoints of the node that they came to only.
+    pub(super) is_local_outside: bool,
+    /// Whether packets from inside go to endpoints of the node that they are from only.
+    pub(super) is_local_inside: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -242,6 +271,17 @@ pub(super) struct ServicePort {
     pub(super) protocol: String,
     pub(super) port: u16,
     pub(super) node_port: Option<u16>,
+    pub(super) target_port: Option<TargetPort>,
+}
+
+/// The port of the pods that a port of a service leads to (`IntOrString`).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By the name that a container's port has, which may be another number in each pod.
+    Name(String),
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -260,6 +300,13 @@ pub(super) struct SliceEndpoint {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) node: Option<String>,
     pub(super) is_ready: bool,
+    /// Whether it answers, ending or not; absent where the slice does not tell.
+    pub(super) is_serving: Option<bool>,
+    pub(super) is_terminating: bool,
+    /// The pod that it is, as `namespace/name`.
+    pub(super) pod: Option<String>,
+    /// Whether only nodes of some zones, or some nodes, are to use it (`hints`).
+    pub(super) has_hints: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]

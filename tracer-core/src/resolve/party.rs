@@ -16,7 +16,7 @@ use super::state::ClusterState;
 use crate::flow::{Endpoint, Protocol};
 
 use address::Address;
-use word::Word;
+pub(super) use word::Word;
 
 /// An address, optionally with a port and a protocol, that packets of an end wear somewhere on their way.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

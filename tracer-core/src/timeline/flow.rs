@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::dns::{DnsNews, Lookups};
 use super::lane::{Circumstances, Lane, News, Place};
+use crate::drops::KindId;
 use crate::flow::{FlowKey, Protocol};
-use crate::journey::Journey;
+use crate::journey::{Confidence, Journey};
 use crate::packet::TcpFlags;
+use crate::packet::dns::Message;
 use crate::point::InterfaceIndex;
 use crate::units::Timestamp;
 
@@ -15,6 +18,8 @@ use crate::units::Timestamp;
 const MAX_TUPLES: usize = 64;
 /// Kinds of ICMP errors kept of one flow.
 const MAX_ERRORS: usize = 32;
+/// Kinds of drops kept of one flow.
+const MAX_DROPS: usize = 256;
 
 /// Which way a packet goes within its flow.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -52,6 +57,10 @@ pub struct Flow {
     pub tcp: TcpProgress,
     /// ICMP errors that quote one of its packets.
     pub errors: Vec<QuotedError>,
+    /// Packets of it that kernels dropped.
+    pub drops: Vec<FlowDrop>,
+    /// Questions to name servers, and their answers; absent where there are none.
+    pub lookups: Option<Box<Lookups>>,
     /// Time of the first packet, by the clock of the node that saw it first.
     pub first: Timestamp,
 }
@@ -75,6 +84,21 @@ pub struct QuotedError {
     pub place: Place,
     /// How many.
     pub count: u64,
+}
+
+/// Packets of one direction that a kernel dropped alike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlowDrop {
+    /// Where, why and what.
+    pub kind: KindId,
+    /// Direction of the packets; of ICMP errors, that of the packets that they quote.
+    pub direction: Orientation,
+    /// The last hop that saw them before; absent where none did.
+    pub after: Option<Place>,
+    /// When the first was dropped, by its node's clock.
+    pub first: Timestamp,
+    /// Wire segments.
+    pub packets: u64,
 }
 
 /// How far a TCP connection came.
@@ -106,6 +130,8 @@ impl Flow {
             reply: Lane::default(),
             tcp: TcpProgress::default(),
             errors: Vec::new(),
+            drops: Vec::new(),
+            lookups: None,
             first,
         }
     }
@@ -126,6 +152,23 @@ impl Flow {
         true
     }
 
+    /// Notes drops; false when they are of one kind too many.
+    pub fn note_drop(&mut self, drop: FlowDrop) -> bool {
+        let alike = |known: &&mut FlowDrop| {
+            (known.kind, known.direction, known.after) == (drop.kind, drop.direction, drop.after)
+        };
+        if let Some(known) = self.drops.iter_mut().find(alike) {
+            known.packets += drop.packets;
+            known.first = known.first.min(drop.first);
+            return true;
+        }
+        if self.drops.len() >= MAX_DROPS {
+            return false;
+        }
+        self.drops.push(drop);
+        true
+    }
+
     /// The lane of one direction.
     pub fn lane(&self, orientation: Orientation) -> &Lane {
         match orientation {
@@ -143,11 +186,33 @@ impl Flow {
         if self.protocol == Protocol::TCP {
             self.tcp.note(journey, orientation);
         }
-        let lane = match orientation {
-            Orientation::Forward => &mut self.forward,
-            Orientation::Reply => &mut self.reply,
+        let (lane, other) = match orientation {
+            Orientation::Forward => (&mut self.forward, &mut self.reply),
+            Orientation::Reply => (&mut self.reply, &mut self.forward),
         };
-        lane.add(journey, self.protocol, circumstances)
+        if self.protocol == Protocol::TCP && journey.confidence == Confidence::Exact && !journey.is_copy {
+            other.round_trips_mut().acknowledged(&journey.segment, &journey.hops);
+        }
+        lane.add(journey, self.protocol, circumstances, other.sequence().closed_since().is_some())
+    }
+
+    /// Notes a message to or from a name server that took this way; tells what is new.
+    pub fn note_message(&mut self, message: &Message, journey: &Journey) -> Option<DnsNews> {
+        self.lookups.get_or_insert_default().note(message, journey)
+    }
+
+    /// Notes an ICMP echo, or its reply.
+    pub fn note_echo(&mut self, is_reply: bool, sequence: u16, orientation: Orientation, journey: &Journey) {
+        if journey.confidence != Confidence::Exact || journey.is_copy {
+            return;
+        }
+        if is_reply {
+            let asked = if orientation == Orientation::Reply { &mut self.forward } else { &mut self.reply };
+            asked.round_trips_mut().replied(sequence, &journey.hops);
+        } else {
+            let lane = if orientation == Orientation::Forward { &mut self.forward } else { &mut self.reply };
+            lane.round_trips_mut().asked(sequence, journey.first());
+        }
     }
 
     /// Notes a tuple of the forward direction; false when it is one too many.
@@ -171,12 +236,22 @@ impl Flow {
         self.forward.absorb(forward);
         self.reply.absorb(reply);
         self.first = self.first.min(other.first);
+        if let Some(lookups) = other.lookups {
+            self.lookups.get_or_insert_default().absorb(*lookups);
+        }
         for error in other.errors {
             let direction = match orientation {
                 Orientation::Forward => error.direction,
                 Orientation::Reply => error.direction.reversed(),
             };
             self.note_error(QuotedError { direction, ..error });
+        }
+        for drop in other.drops {
+            let direction = match orientation {
+                Orientation::Forward => drop.direction,
+                Orientation::Reply => drop.direction.reversed(),
+            };
+            self.note_drop(FlowDrop { direction, ..drop });
         }
         self.tcp.absorb(&other.tcp, orientation);
     }

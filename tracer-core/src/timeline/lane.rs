@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::extent::Extent;
+use super::peaks::Peaks;
+use super::round::RoundTrips;
 use super::samples::Samples;
 use super::sequence::{Earlier, PathId, Sequence, Window};
 use crate::clock::Crossing;
@@ -51,8 +54,12 @@ pub struct PathCount {
     pub payload: u64,
     /// Duplicates that arose on the way, before the path's first place.
     pub copies: u64,
+    /// Of the segments, such as a kernel says that it dropped after the path's last place.
+    pub dropped: u64,
     /// Segments in whose time some node may not have recorded them.
     pub clouded: BTreeMap<Cloud, u64>,
+    /// Their lengths and times; absent without any.
+    pub extent: Option<Extent>,
 }
 
 impl PathCount {
@@ -64,6 +71,8 @@ impl PathCount {
         self.fragments += other.fragments;
         self.payload += other.payload;
         self.copies += other.copies;
+        self.dropped += other.dropped;
+        self.extent = Extent::join(self.extent, other.extent);
         for (cloud, count) in other.clouded {
             *self.clouded.entry(cloud).or_default() += count;
         }
@@ -81,6 +90,8 @@ pub struct Circumstances<'a> {
     pub crossings: &'a [Option<Crossing>],
     /// How often some clock was stepped so far: times before and after that have no order.
     pub clock_steps: u64,
+    /// A kernel says that it dropped it after its last hop.
+    pub is_dropped: bool,
 }
 
 /// Times of one step.
@@ -90,6 +101,10 @@ pub struct StepSamples {
     pub local: Samples<i64>,
     /// By two clocks.
     pub between: Samples<Crossing>,
+    /// The longest by one clock, and when their packets were at the first of the two hops.
+    pub local_peaks: Peaks<i64>,
+    /// The same by two clocks.
+    pub between_peaks: Peaks<Crossing>,
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +157,9 @@ pub struct Lane {
     /// The most places of any path.
     longest: usize,
     sequence: Sequence,
+    round_trips: RoundTrips,
+    /// When the first and the last segment were seen first.
+    span: Option<(Timestamp, Timestamp)>,
     /// Segments whose path was one too many.
     pub overflow: u64,
 }
@@ -161,7 +179,17 @@ pub struct News {
 
 impl Lane {
     /// Adds a journey. Only journeys that are certain tell latencies.
-    pub fn add(&mut self, journey: &Journey, protocol: Protocol, circumstances: &Circumstances<'_>) -> News {
+    ///
+    /// `is_closed` while the receiver's window is (TCP).
+    pub fn add(
+        &mut self,
+        journey: &Journey,
+        protocol: Protocol,
+        circumstances: &Circumstances<'_>,
+        is_closed: bool,
+    ) -> News {
+        let time = journey.first().time;
+        self.span = Some(self.span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
         let Some(id) = self.path_of(&journey.hops) else {
             self.overflow += 1;
             return News::default();
@@ -189,17 +217,27 @@ impl Lane {
             return news;
         }
         count.segments += 1;
-        count.open_ended += u64::from(circumstances.is_at_edge || journey.confidence == Confidence::Unknown);
+        count.open_ended += u64::from(
+            circumstances.is_at_edge
+                || (journey.confidence == Confidence::Unknown && !circumstances.is_dropped),
+        );
         count.ordinal += u64::from(journey.confidence == Confidence::Ordinal);
         count.counted += u64::from(journey.confidence == Confidence::Flow);
-        count.fragments += u64::from(journey.segment.may_vanish);
+        count.fragments += u64::from(journey.segment.may_vanish && !circumstances.is_dropped);
+        count.dropped += u64::from(circumstances.is_dropped);
         count.payload += u64::from(journey.segment.payload_len);
+        let extent = Extent::of(journey.segment.payload_len, journey.first().time);
+        count.extent = Extent::join(count.extent, Some(extent));
         for cloud in circumstances.clouded {
             *count.clouded.entry(*cloud).or_default() += 1;
         }
         if protocol == Protocol::TCP {
             let is_short = path.places.len() < self.longest || young;
-            news.retransmission = self.sequence.note(&journey.segment, id, is_short);
+            news.retransmission = self.sequence.note_while(&journey.segment, id, is_short, is_closed);
+            if journey.confidence == Confidence::Exact {
+                let is_again = news.retransmission.is_some();
+                self.round_trips.sent(&journey.segment, journey.first(), is_again);
+            }
             news.window = self.sequence.note_window(&journey.segment, journey.first().time);
         }
         news
@@ -229,7 +267,14 @@ impl Lane {
             let number = self.step_number(step.from, step.to);
             self.steps[number].samples.local.merge(&step.samples.local);
             self.steps[number].samples.between.merge(&step.samples.between);
+            self.steps[number].samples.local_peaks.merge(&step.samples.local_peaks);
+            self.steps[number].samples.between_peaks.merge(&step.samples.between_peaks);
         }
+        self.round_trips.absorb(&other.round_trips);
+        self.span = match (self.span, other.span) {
+            (Some(mine), Some(theirs)) => Some((mine.0.min(theirs.0), mine.1.max(theirs.1))),
+            (mine, theirs) => mine.or(theirs),
+        };
         let renumber = |path: PathId| renumbered.get(path.0 as usize).copied().flatten().unwrap_or(path);
         self.sequence.absorb(other.sequence, renumber);
     }
@@ -284,6 +329,20 @@ impl Lane {
     /// What was retransmitted, and how often the receive window was closed (TCP).
     pub fn sequence(&self) -> &Sequence {
         &self.sequence
+    }
+
+    /// How long after its packets their answers came back.
+    pub fn round_trips(&self) -> &RoundTrips {
+        &self.round_trips
+    }
+
+    pub(super) fn round_trips_mut(&mut self) -> &mut RoundTrips {
+        &mut self.round_trips
+    }
+
+    /// When the first and the last segment were seen first; absent without any.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
     }
 
     /// Time differences between two places that follow each other.
@@ -378,9 +437,13 @@ impl Lane {
         let stops = &self.paths[number].stops;
         for (index, pair) in hops.windows(2).enumerate() {
             let samples = &mut self.steps[stops[index + 1].step].samples;
-            match crossings.get(index).copied().flatten() {
-                Some(crossing) => samples.between.add(crossing),
-                None => samples.local.add(pair[1].time.since(pair[0].time)),
+            if let Some(crossing) = crossings.get(index).copied().flatten() {
+                samples.between.add(crossing);
+                samples.between_peaks.add(crossing, pair[0].time);
+            } else {
+                let difference = pair[1].time.since(pair[0].time);
+                samples.local.add(difference);
+                samples.local_peaks.add(difference, pair[0].time);
             }
         }
     }

@@ -48,6 +48,13 @@ pub struct Sequence {
     holes: VecDeque<(u32, u32)>,
     unfinished: VecDeque<Sent>,
     retransmitted: BTreeMap<Earlier, u64>,
+    /// Payload bytes of what was sent again.
+    bytes_again: u64,
+    /// Of what was sent again, segments that were sent while the receiver's window was closed.
+    probes: u64,
+    /// Segments that were sent again lately, by their first sequence number, and how often.
+    again: VecDeque<(u32, u64)>,
+    most_repeated: Option<(u32, u64)>,
     zero_windows: u64,
     closed_since: Option<Timestamp>,
     closed_for: u64,
@@ -61,7 +68,7 @@ struct Sent {
 }
 
 /// Whether `a` comes before `b` in the sequence space (RFC 9293, section 3.4).
-fn is_before(a: u32, b: u32) -> bool {
+pub(super) fn is_before(a: u32, b: u32) -> bool {
     a.wrapping_sub(b).cast_signed() < 0
 }
 
@@ -69,6 +76,17 @@ impl Sequence {
     /// Notes a transmission that took `path`; `is_short` if the path may have ended early. Tells what became of the
     /// transmission before, if this one is a retransmission.
     pub fn note(&mut self, segment: &Segment, path: PathId, is_short: bool) -> Option<Earlier> {
+        self.note_while(segment, path, is_short, false)
+    }
+
+    /// As [`Sequence::note`]; `is_closed` while the receiver's window is.
+    pub fn note_while(
+        &mut self,
+        segment: &Segment,
+        path: PathId,
+        is_short: bool,
+        is_closed: bool,
+    ) -> Option<Earlier> {
         let begin = segment.sequence;
         // SYN and FIN take one sequence number each.
         let virtual_bytes =
@@ -81,6 +99,9 @@ impl Sequence {
         let earlier = if self.is_new(begin, end) { None } else { Some(self.earlier(begin, end)) };
         if let Some(earlier) = earlier {
             *self.retransmitted.entry(earlier).or_default() += 1;
+            self.bytes_again += u64::from(segment.payload_len);
+            self.probes += u64::from(is_closed);
+            self.note_again(begin);
         }
         if is_short {
             if self.unfinished.len() == MAX_UNFINISHED {
@@ -117,6 +138,26 @@ impl Sequence {
         self.retransmitted.iter().map(|(earlier, count)| (*earlier, *count))
     }
 
+    /// Payload bytes of retransmitted segments.
+    pub fn bytes_again(&self) -> u64 {
+        self.bytes_again
+    }
+
+    /// Retransmitted segments that were sent while the receiver's window was closed.
+    pub fn probes(&self) -> u64 {
+        self.probes
+    }
+
+    /// The first sequence number of the segment that was sent again most often, and how often.
+    pub fn most_repeated(&self) -> Option<(u32, u64)> {
+        self.most_repeated
+    }
+
+    /// Since when the receive window is closed; absent where it is open.
+    pub fn closed_since(&self) -> Option<Timestamp> {
+        self.closed_since
+    }
+
     /// How often the receive window was closed.
     pub fn zero_windows(&self) -> u64 {
         self.zero_windows
@@ -129,6 +170,11 @@ impl Sequence {
 
     /// Takes over what another one noted, its paths renumbered.
     pub fn absorb(&mut self, other: Self, renumber: impl Fn(PathId) -> PathId) {
+        self.bytes_again += other.bytes_again;
+        self.probes += other.probes;
+        if other.most_repeated.map(|most| most.1) > self.most_repeated.map(|most| most.1) {
+            self.most_repeated = other.most_repeated;
+        }
         self.zero_windows += other.zero_windows;
         self.closed_for = self.closed_for.saturating_add(other.closed_for);
         for (earlier, count) in other.retransmitted {
@@ -151,6 +197,24 @@ impl Sequence {
             self.next = other.next;
             self.holes = other.holes;
             self.closed_since = other.closed_since;
+        }
+    }
+
+    /// Counts how often the segment that begins here was sent again.
+    fn note_again(&mut self, begin: u32) {
+        let known = self.again.iter_mut().find(|(sequence, _)| *sequence == begin);
+        let times = if let Some((_, times)) = known {
+            *times += 1;
+            *times
+        } else {
+            if self.again.len() == MAX_HOLES {
+                self.again.pop_front();
+            }
+            self.again.push_back((begin, 1));
+            1
+        };
+        if self.most_repeated.is_none_or(|(_, most)| times > most) {
+            self.most_repeated = Some((begin, times));
         }
     }
 
@@ -214,7 +278,15 @@ mod tests {
 
     fn segment(sequence: u32, payload_len: u32) -> Segment {
         let flags = TcpFlags(TcpFlags::ACK);
-        Segment { key: SegmentKey(0), sequence, payload_len, flags, is_window_zero: false, may_vanish: false }
+        Segment {
+            key: SegmentKey(0),
+            sequence,
+            acknowledgement: 0,
+            payload_len,
+            flags,
+            is_window_zero: false,
+            may_vanish: false,
+        }
     }
 
     #[test]

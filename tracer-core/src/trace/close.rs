@@ -78,7 +78,9 @@ impl Tracer {
         let began_early = !self.options.is_merged && self.ready.is_none_or(|ready| group.seen < ready);
         let is_partial = began_early || group.is_cut_short;
         let seen = group.seen;
-        let quotes = self.quotes_of(group.segment.key);
+        let key = group.segment.key;
+        let quotes = self.quotes_of(key);
+        let heard = self.heard.take(group.segment.key);
         if group.segment.may_vanish {
             self.complete_fragments(&mut group);
         }
@@ -86,23 +88,31 @@ impl Tracer {
         let split = Split::of(group, &self.headers, &self.points, &self.clocks, &self.timeline);
         self.loss.ambiguous += split.ambiguous;
         let of_equals = self.doubts_of_equals(&split.journeys, seen, is_end);
-        for mut journey in split.journeys {
+        let drops = self.drops.take(key);
+        let (claims, unclaimed) = self.claim(&split.journeys, drops);
+        self.drops.put_back(key, unclaimed);
+        for (mut journey, claim) in split.journeys.into_iter().zip(claims) {
             self.directions.fill_along(&mut journey.hops, &self.headers, &self.points);
             let (in_flight, clouded) = match &of_equals {
                 Some(doubts) if journey.confidence != Confidence::Exact => doubts.clone(),
                 _ => self.doubts(&journey, seen, is_end),
             };
-            let is_at_edge = is_partial || in_flight;
+            let is_dropped = self.is_proof(claim.as_ref());
+            let is_at_edge = (is_partial || in_flight) && !is_dropped;
+            let clouded = if is_dropped { Vec::new() } else { clouded };
             let crossings = self.crossings(&journey);
             let circumstances = Circumstances {
                 is_at_edge,
                 clouded: &clouded,
                 crossings: &crossings,
                 clock_steps: self.clocks.steps(),
+                is_dropped,
             };
             let added = self.timeline.add(&journey, &mut self.headers, &self.names, &circumstances);
             if let Some(added) = &added {
                 self.tell(added, &journey, is_at_edge || !clouded.is_empty());
+                self.note_heard(added, heard.as_ref(), &journey);
+                self.note_claim(added, claim.as_ref(), &journey);
                 if self.options.keep_frames {
                     self.frames.note(&journey, added.flow, added.orientation, &self.headers);
                 }

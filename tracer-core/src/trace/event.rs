@@ -8,7 +8,7 @@ use super::Tracer;
 use crate::flow::Protocol;
 use crate::journey::Journey;
 use crate::point::Points;
-use crate::report::{IcmpError, NamedEndpoint};
+use crate::report::{DnsAnswer, DnsQuestion, IcmpError, NamedEndpoint};
 use crate::timeline::{Added, Earlier, FlowId, Lane, Orientation, Place, QuotedError, Window, is_beginning};
 use crate::units::{Direction, Timestamp};
 
@@ -104,6 +104,17 @@ pub enum EventKind {
     },
     /// An ICMP error quotes a packet of the flow.
     IcmpError(IcmpError),
+    /// A name server was asked something.
+    DnsQuestion(DnsQuestion),
+    /// A name server answered.
+    DnsAnswer {
+        /// What was asked; absent where no message told it.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        question: Option<DnsQuestion>,
+        /// The answer.
+        #[serde(flatten)]
+        answer: DnsAnswer,
+    },
 }
 
 /// A place in words.
@@ -157,6 +168,8 @@ struct Told {
     stops: BTreeSet<Place>,
     /// Retransmissions, reorderings and duplicates of both directions.
     counted: [[u8; 3]; 2],
+    /// Questions to name servers and their answers.
+    lookups: u8,
 }
 
 impl Numbers {
@@ -226,6 +239,18 @@ impl Tracer {
         }
     }
 
+    /// Tells a question to a name server, or its answer.
+    pub(super) fn tell_lookup(&mut self, id: FlowId, time: Timestamp, kind: EventKind) {
+        if self.number(id).is_none() {
+            return;
+        }
+        let told = &mut self.numbers.state(id).told.lookups;
+        *told = told.saturating_add(1);
+        if *told <= TOLD_AT_MOST {
+            self.push_event(id, time, kind);
+        }
+    }
+
     fn news(&mut self, added: &Added, journey: &Journey, is_unsure: bool) -> Vec<EventKind> {
         let Added { flow: id, orientation: direction, news } = *added;
         let Some(flow) = self.timeline.get(id) else { return Vec::new() };
@@ -288,7 +313,7 @@ impl Tracer {
         kinds
     }
 
-    fn push_event(&mut self, id: FlowId, time_ns: Timestamp, kind: EventKind) {
+    pub(super) fn push_event(&mut self, id: FlowId, time_ns: Timestamp, kind: EventKind) {
         let (Some(flow), Some(number)) = (self.timeline.get(id), self.numbers.known(id)) else { return };
         let key = flow.tuples[0];
         let named = |endpoint| NamedEndpoint { endpoint, name: self.names.label(flow.protocol, endpoint) };

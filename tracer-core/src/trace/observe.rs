@@ -97,6 +97,7 @@ impl Tracer {
         let may_be_several = gso.is_none() && self.pieces.is_some() && is_larger_than_a_frame(packet);
         for (part, mut segment) in (0..).zip(segments(packet, gso, &self.options.hash_key)) {
             identified += 1;
+            self.hear(packet, part, segment.key);
             segment.may_vanish |= may_be_several;
             if let Transport::Icmp { kind, code, quoted: Some(quote) } = packet.transport {
                 let message = IcmpMessage { observation: sighting.observation, kind, code, quote };
@@ -135,6 +136,7 @@ impl Tracer {
         let segment = Segment {
             key,
             sequence: tcp.sequence,
+            acknowledgement: tcp.acknowledgement,
             payload_len: packet.payload_len,
             flags: tcp.flags,
             is_window_zero: tcp.is_window_zero,

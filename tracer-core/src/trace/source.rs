@@ -6,6 +6,7 @@
 
 use super::SourceSpec;
 use crate::capture::{Interface, InterfaceId, LinkLayer, Section};
+use crate::drops;
 use crate::point::{InterfaceIndex, NodeId, Points};
 use crate::units::Timestamp;
 
@@ -16,10 +17,30 @@ pub struct SourceId(pub(super) usize);
 /// The least delay is that of the last one to two such times, in nanoseconds: clocks drift apart.
 const MEMORY: i64 = 60_000_000_000;
 
+/// Where packets are from that are written under the name of drops.
+#[derive(Clone, Debug)]
+pub(super) struct DropsOf {
+    pub(super) node: NodeId,
+    /// The pod whose namespace the capture is in; absent in the node's own.
+    pub(super) pod: Option<String>,
+    /// The namespace, where it is another one than the capture's.
+    pub(super) foreign: Option<u64>,
+    pub(super) link: LinkLayer,
+}
+
+/// What a number of an interface stands for.
+enum Described {
+    Observed(InterfaceIndex, LinkLayer),
+    Drops(DropsOf),
+}
+
 pub(super) struct Source {
     node: String,
     boot_id: Option<String>,
-    interfaces: Vec<(InterfaceIndex, LinkLayer)>,
+    netns: Option<u64>,
+    interfaces: Vec<Described>,
+    /// Whether it tells of drops in its own namespace, and then whether in those joined to it too.
+    tells_drops: Option<bool>,
     /// By the number of the interface.
     has: Vec<bool>,
     nodes: Vec<NodeId>,
@@ -59,7 +80,9 @@ impl Source {
         Self {
             node: spec.node.clone(),
             boot_id: None,
+            netns: None,
             interfaces: Vec::new(),
+            tells_drops: None,
             has: Vec::new(),
             nodes: Vec::new(),
             clock: None,
@@ -81,14 +104,19 @@ impl Source {
         self.began = Some(now);
         self.interfaces.clear();
         self.boot_id.clone_from(&section.boot_id);
+        self.netns = section.netns;
         points.node(&self.node, section.boot_id.as_deref());
     }
 
     pub(super) fn describe(&mut self, interface: &Interface, points: &mut Points) {
         let node = interface.node.as_deref().unwrap_or(&self.node);
         let node = points.node(node, self.boot_id.as_deref());
+        if let Some(foreign) = drops::is_interface(&interface.name) {
+            self.describe_drops(node, foreign, interface);
+            return;
+        }
         let index = points.interface(node, interface);
-        self.interfaces.push((index, interface.link));
+        self.interfaces.push(Described::Observed(index, interface.link));
         let number = index.0 as usize;
         if self.has.len() <= number {
             self.has.resize(number + 1, false);
@@ -99,8 +127,51 @@ impl Source {
         }
     }
 
+    fn describe_drops(&mut self, node: NodeId, foreign: Option<u64>, interface: &Interface) {
+        let (pod, link) = (interface.pod.clone(), interface.link);
+        if foreign.is_none() {
+            self.tells_drops = Some(pod.is_none());
+        }
+        self.interfaces.push(Described::Drops(DropsOf { node, pod, foreign, link }));
+        if !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
+    }
+
+    /// An interface that packets are observed on.
     pub(super) fn interface(&self, id: InterfaceId) -> Option<(InterfaceIndex, LinkLayer)> {
-        self.interfaces.get(id.0 as usize).copied()
+        match self.interfaces.get(id.0 as usize)? {
+            Described::Observed(index, link) => Some((*index, *link)),
+            Described::Drops(_) => None,
+        }
+    }
+
+    /// An interface that stands for packets that the kernel dropped.
+    pub(super) fn drops(&self, id: InterfaceId) -> Option<&DropsOf> {
+        match self.interfaces.get(id.0 as usize)? {
+            Described::Observed(..) => None,
+            Described::Drops(drops) => Some(drops),
+        }
+    }
+
+    /// The network namespace that it was started in.
+    pub(super) fn netns(&self) -> Option<u64> {
+        self.netns
+    }
+
+    /// Whether two captures are of one kernel.
+    pub(super) fn shares_kernel(&self, other: &Self) -> bool {
+        self.boot_id.is_some() && self.boot_id == other.boot_id
+    }
+
+    /// Whether it tells of drops in its namespace.
+    pub(super) fn tells_drops(&self) -> bool {
+        self.tells_drops.is_some()
+    }
+
+    /// Whether it tells of drops in the namespaces that are joined to its own too, as captures of nodes do.
+    pub(super) fn tells_all_drops(&self) -> bool {
+        self.tells_drops == Some(true)
     }
 
     /// Notes an item's time and arrival. Returns its time by the trace's clock.
@@ -141,7 +212,8 @@ impl Source {
 
     /// Whether it began before `since` and has nothing to observe: no interface will tell that it is attached.
     pub(super) fn is_empty(&self, since: Timestamp) -> bool {
-        self.interfaces.is_empty() && self.began.is_some_and(|began| began <= since)
+        let is_observed = |described: &Described| matches!(described, Described::Observed(..));
+        !self.interfaces.iter().any(is_observed) && self.began.is_some_and(|began| began <= since)
     }
 
     /// Up to when, by the trace's clock, it has delivered everything; absent before its first item.

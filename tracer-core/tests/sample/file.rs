@@ -54,6 +54,7 @@ fn ours() -> Vec<u8> {
         os: Some("Linux 6.18".to_owned()),
         application: Some("kflow".to_owned()),
         boot_id: Some("1234".to_owned()),
+        netns: None,
     };
     let mut writer = CaptureWriter::new(Vec::new(), &section, SnapLength(128)).unwrap();
     for (name, link) in [("eth0", LinkLayer::Ethernet), ("tunl0", LinkLayer::SyntheticEthernet)] {

@@ -1,6 +1,7 @@
 //! What is printed as JSON is what the schema says, and docs/output.md explains all of it.
 
 mod document;
+mod judged;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +28,7 @@ fn lines() -> Vec<Value> {
         let story = written.story();
         [story.tell(&[Duration::ZERO]).json(), story.tell_foreign().json()]
     });
-    let told = told.chain([broken_off()]);
+    let told = told.chain([broken_off(), judged::told()]);
     told.flat_map(|told| told.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
         .collect()
 }
@@ -35,7 +36,14 @@ fn lines() -> Vec<Value> {
 fn broken_off() -> String {
     let broken = BrokenStream { node: "node1".to_owned(), reason: "eth0: it ended".to_owned() };
     let loss = LossReport { broken_streams: vec![broken], ..LossReport::default() };
-    let report = Report { flows: Vec::new(), others: 0, nearest: Vec::new(), clock_steps: Vec::new(), loss };
+    let report = Report {
+        flows: Vec::new(),
+        others: 0,
+        nearest: Vec::new(),
+        clock_steps: Vec::new(),
+        missing_evidence: Vec::new(),
+        loss,
+    };
     let mut told = Vec::new();
     output::json::report(&mut told, &report).unwrap();
     String::from_utf8(told).unwrap()

@@ -43,7 +43,8 @@ pub(super) fn arp() -> Vec<u8> {
 fn packet(spec: &PacketSpec, ends: &Ends, ttl: u8, quotes: Option<&Ends>) -> Vec<u8> {
     let addresses = (ends.source.ip(), ends.destination.ip());
     let is_v6 = ends.source.is_ipv6();
-    let mut data: Vec<u8> = (spec.seed..).map(|byte| byte.to_le_bytes()[0]).take(spec.payload_len).collect();
+    let counted = || (spec.seed..).map(|byte| byte.to_le_bytes()[0]).take(spec.payload_len).collect();
+    let mut data: Vec<u8> = spec.message.clone().unwrap_or_else(counted);
     let (protocol, header) = match &spec.transport {
         TransportSpec::Tcp(tcp) => (IpNumber::TCP, tcp_header(tcp, ends)),
         TransportSpec::Udp { whole } => {

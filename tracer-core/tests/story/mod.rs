@@ -18,6 +18,7 @@
 //!   any:        [len N] [seed N] [id N] [offset N] [more]    payload bytes N, N+1, ..; identification; fragment
 //!   tcp SAFR:   [seq N] [ack N] [win N] [ts VALUE ECHO|ts none] [mss N] [sack FROM TO]
 //!   udp:        [whole N]                      payload bytes of the datagram, in its first fragment
+//!               [dns ID NAME TYPE [code CODE records N]]   a query for a type by its number, or its response
 //!   echo|reply: [seq N]                        the port is the identifier
 //!   sctp:       [tag N] [tsn N] [stream N]     one DATA chunk; an INIT chunk without tsn
 //!   error TYPE CODE of PACKET: [mtu N]         ICMP or ICMPv6 by the addresses that it is seen with

@@ -9,6 +9,8 @@ pub(super) struct PacketSpec {
     pub(super) payload_len: usize,
     /// The first payload byte; the others count up.
     pub(super) seed: usize,
+    /// The whole payload, where it is a DNS message.
+    pub(super) message: Option<Vec<u8>>,
     pub(super) identification: u16,
     /// Offset in bytes, and whether others follow.
     pub(super) fragment: Option<(u16, bool)>,
@@ -52,7 +54,8 @@ pub(super) struct TcpSpec {
 impl PacketSpec {
     pub(super) fn parse(words: &[&str], packets: &BTreeMap<String, Self>) -> Option<Self> {
         let (transport, rest) = TransportSpec::parse(words, packets)?;
-        let mut spec = Self { transport, payload_len: 0, seed: 0, identification: 0, fragment: None };
+        let mut spec =
+            Self { transport, payload_len: 0, seed: 0, message: None, identification: 0, fragment: None };
         let mut words = rest;
         while !words.is_empty() {
             words = spec.option(words)?;
@@ -72,6 +75,18 @@ impl PacketSpec {
                 self.seed = value.parse().ok()?;
                 rest
             }
+            ["dns", id, name, kind, rest @ ..] => {
+                let message = question(id.parse().ok()?, name, kind.parse().ok()?);
+                self.payload_len = message.len();
+                self.message = Some(message);
+                rest
+            }
+            ["code", code, "records", records, rest @ ..] => {
+                let message = self.message.as_mut()?;
+                message[2..4].copy_from_slice(&[0x81, 0x80 | code.parse::<u8>().ok()?]);
+                message[6..8].copy_from_slice(&records.parse::<u16>().ok()?.to_be_bytes());
+                rest
+            }
             ["id", value, rest @ ..] => {
                 self.identification = value.parse().ok()?;
                 rest
@@ -87,6 +102,20 @@ impl PacketSpec {
             _ => return self.transport.option(words),
         })
     }
+}
+
+/// A query for records of one type (RFC 1035, section 4.1).
+fn question(id: u16, name: &str, kind: u16) -> Vec<u8> {
+    let mut message = id.to_be_bytes().to_vec();
+    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend(label.as_bytes());
+    }
+    message.push(0);
+    message.extend(kind.to_be_bytes());
+    message.extend([0, 1]);
+    message
 }
 
 impl TransportSpec {

@@ -23,7 +23,7 @@ const OFFLINE: Duration = Duration::from_secs(30);
 
 /// What is told of a story.
 pub(crate) struct Told {
-    report: Report,
+    pub(crate) report: Report,
     events: Vec<Event>,
 }
 

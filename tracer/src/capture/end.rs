@@ -46,6 +46,8 @@ pub struct Summary {
     pub end: End,
     /// Of each interface and name of it.
     pub statistics: Vec<(String, Statistics)>,
+    /// Of packets that the kernel dropped; absent where they were not looked for, or could not be seen.
+    pub drops: Option<Statistics>,
     /// Names of the interfaces that were observed at any time.
     pub interfaces: Vec<String>,
     /// Names of interfaces that a pattern chose and that cannot be observed.
@@ -88,12 +90,15 @@ impl Summary {
 
     /// The exit code: a closed output is in order, lost packets or none at all are not complete.
     pub fn exit(&self) -> Exit {
-        let total = self.total();
+        let (total, drops) = (self.total(), self.drops.unwrap_or_default());
         if self.end == End::OutputClosed {
             Exit::Complete
         } else if let Some(failure) = &self.failure {
             failure.exit
-        } else if total.lost > 0 || total.written == 0 || !self.unobserved.is_empty() {
+        } else if total.lost + drops.lost > 0
+            || total.written + drops.written == 0
+            || !self.unobserved.is_empty()
+        {
             Exit::Incomplete
         } else {
             Exit::Complete
@@ -112,6 +117,12 @@ impl fmt::Display for Summary {
         writeln!(f, "{} captured", packets(captured))?;
         writeln!(f, "{} received by filter", packets(total.matched))?;
         write!(f, "{} dropped by kernel", packets(total.lost))?;
+        if let Some(drops) = self.drops {
+            write!(f, "\n{} captured that the kernel threw away", packets(drops.written))?;
+            if drops.lost > 0 {
+                write!(f, ", {} more of them lost", drops.lost)?;
+            }
+        }
         if captured < total.written {
             write!(f, "\n{} taken from the kernel and not in the output", packets(total.written - captured))?;
         }
@@ -239,6 +250,7 @@ mod tests {
         Summary {
             end,
             statistics: vec![("eth0".to_owned(), eth0), ("tunl0".to_owned(), Statistics::default())],
+            drops: None,
             interfaces: vec!["eth0".to_owned(), "tunl0".to_owned()],
             unobserved: vec![],
             nearly: String::new(),

@@ -3,8 +3,11 @@
 mod portable;
 
 use thiserror::Error;
-use tracer_core::capture::SNAP_WHOLE;
-use tracer_core::filter::{Program, ProgramError, ProgramTextError, TagView, TranslateError, vlan_matters};
+use tracer_core::capture::{LinkLayer, SNAP_WHOLE};
+use tracer_core::filter::{
+    FilterInput, Program, ProgramError, ProgramTextError, TagView, TranslateError, vlan_matters,
+};
+use tracer_core::packet::segment::ip_places;
 
 use crate::error::{Exit, ExitStatus};
 use crate::kernel::interfaces::{Link, LinkType};
@@ -123,6 +126,25 @@ impl Expression {
     /// Whether only the innermost packets of tunnels count.
     pub(super) const fn is_innermost(&self) -> bool {
         self.innermost
+    }
+
+    /// Whether it takes a packet that begins with an IP header, of which these are the first bytes.
+    pub(super) fn takes_ip(&self, data: &[u8], original_len: u32, is_received: bool) -> bool {
+        /// `PACKET_HOST`, `PACKET_OUTGOING` (`linux/if_packet.h`).
+        const TO_US: u8 = 0;
+        const FROM_US: u8 = 4;
+        /// `LINKTYPE_RAW` (tcpdump.org/linktypes.html).
+        const RAW: LinkLayer = LinkLayer::Other(101);
+        let Ok(program) = &self.ip else { return false };
+        let inner =
+            if self.innermost { ip_places(RAW, data).map(|places| places.innermost) } else { Some(0) };
+        let Some((inner, data)) = inner.and_then(|at| Some((u32::try_from(at).ok()?, data.get(at..)?)))
+        else {
+            return false;
+        };
+        let packet_type = if is_received { TO_US } else { FROM_US };
+        let original_len = original_len.saturating_sub(inner);
+        program.run(&FilterInput { data, original_len, packet_type, ..FilterInput::default() }) != 0
     }
 
     /// Where the programs see a VLAN tag that the kernel keeps beside a packet.

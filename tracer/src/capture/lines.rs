@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{SFlag, fstat};
 use tracer_core::capture::{Frame, LinkLayer};
+use tracer_core::drops::Notice;
 use tracer_core::output::line::{LineOptions, LinePrinter};
 use tracer_core::units::Timestamp;
 
@@ -40,7 +41,11 @@ impl Lines {
     pub(super) fn frame(&mut self, frame: &Frame<'_>, label: &str, link: LinkLayer) -> Result<(), SinkError> {
         let clock = self.clock.text(frame.time);
         self.packets += 1;
-        self.printer.print(&mut self.out, clock, label, frame, link).map_err(failed)
+        self.printer.print(&mut self.out, clock, label, frame, link).map_err(failed)?;
+        match frame.comment.as_ref().and_then(|comment| comment.parse::<Notice>().ok()) {
+            Some(notice) => writeln!(self.out, "\t{notice}").map_err(failed),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), SinkError> {

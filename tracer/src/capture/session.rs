@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use aya_log::EbpfLogger;
 use tracer_common::counters::Counters;
-use tracer_common::record::SAMPLE;
+use tracer_common::record::{DROP, SAMPLE};
 
 use super::chooser::Chooser;
+use super::drops::{Choice, Drops};
 use super::end::{CaptureFailure, End, Failure, Summary};
 use super::expression::Expression;
 use super::nearly::Samples;
@@ -21,6 +22,8 @@ use super::sink::Sink;
 use super::throttle::Throttle;
 use super::wait::{Ready, TURN, Waiter};
 use super::{Limits, Plan, Product, Verbosity};
+use crate::error::chain;
+use crate::kernel;
 use crate::kernel::attach::Attacher;
 use crate::kernel::counters::InterfaceTable;
 use crate::kernel::filter::Filter;
@@ -50,6 +53,8 @@ pub(super) struct Session {
     filter: Filter,
     ring: Ring,
     log: Option<EbpfLogger<StderrLog>>,
+    /// Absent where drops are not wanted, or cannot be seen.
+    drops: Option<Drops>,
     watch: Watch,
     waiter: Waiter,
     points: Points,
@@ -103,7 +108,7 @@ impl Session {
         if stale > 0 && plan.verbosity > Verbosity::Quiet {
             eprintln!("kflow: removed {stale} filters that a dead kflow had left behind");
         }
-        let loaded = load(&plan, links.len())?;
+        let (loaded, drops) = load(&plan, links.len())?;
         if let Some(user) = &plan.user {
             attacher.prepare()?;
             sink::drop_privileges(user)?;
@@ -130,6 +135,7 @@ impl Session {
             filter: loaded.filter,
             ring: loaded.ring,
             log: loaded.log,
+            drops,
             watch,
             waiter,
             points: Points::default(),
@@ -165,6 +171,7 @@ impl Session {
         let (statistics, interfaces) = self.points.into_total();
         let has_matched = statistics.iter().any(|(_, one)| one.matched > 0);
         Ok(Summary {
+            drops: self.drops.as_ref().map(Drops::statistics),
             end,
             statistics,
             interfaces,
@@ -235,8 +242,11 @@ impl Session {
     }
 
     fn drain_up_to(&mut self, limit: usize) -> Result<bool, SinkError> {
-        let Self { ring, points, sink, samples, .. } = self;
+        let Self { ring, points, sink, samples, drops, .. } = self;
         let count = ring.drain(limit, |header, data| match points.get_mut(IfIndex(header.ifindex)) {
+            _ if header.kind == DROP => {
+                drops.as_mut().map_or(Ok(()), |drops| drops.record(header, data, sink))
+            }
             Some(point) if header.kind == SAMPLE => {
                 sink.sample(header, data, point, samples);
                 Ok(())
@@ -252,6 +262,9 @@ impl Session {
         for point in self.points.iter_mut() {
             point.attachment = None;
         }
+        if let Some(drops) = &mut self.drops {
+            drops.detach();
+        }
         self.spend_the_rest()?;
         let indices = self.points.indices();
         self.settle(&indices)?;
@@ -259,6 +272,9 @@ impl Session {
         for index in indices {
             let counters = self.counters(index)?;
             self.tell_final(index, &counters)?;
+        }
+        if let Some(drops) = &mut self.drops {
+            drops.tell(&mut self.sink, true)?;
         }
         Ok(self.sink.flush()?)
     }
@@ -310,6 +326,9 @@ impl Session {
                 self.sink.remember(point, &statistics);
             }
         }
+        if let Some(drops) = &mut self.drops {
+            drops.tell(&mut self.sink, false)?;
+        }
         Ok(())
     }
 
@@ -326,12 +345,13 @@ impl Session {
     }
 }
 
-fn load(plan: &Plan, interfaces: usize) -> Result<Loaded, CaptureFailure> {
+/// Loads the programs. That drops cannot be seen is told, also where nothing but errors is wanted, and stops nothing.
+fn load(plan: &Plan, interfaces: usize) -> Result<(Loaded, Option<Drops>), CaptureFailure> {
     probe::lift_memory_limit();
     probe::ring_buffer()?;
     let snap = plan.shape.keep.snap();
     let filter = plan.expression.as_ref().map(Expression::translate).transpose()?;
-    let settings = Settings {
+    let mut settings = Settings {
         snap,
         ring: RingSize::at_least(plan.ring_kib, snap),
         interfaces,
@@ -342,8 +362,28 @@ fn load(plan: &Plan, interfaces: usize) -> Result<Loaded, CaptureFailure> {
         samples: plan.verbosity > Verbosity::Quiet,
         wake_each: plan.packet_buffered,
         debug: plan.debug,
+        drops: Vec::new(),
     };
+    let looked = plan.drops.map(kernel::drops::Drops::look).transpose();
+    let looked = looked.unwrap_or_else(|error| {
+        eprintln!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
+        None
+    });
+    if let Some(looked) = &looked {
+        settings.observe(looked);
+    }
     let mut loaded = object::load(&settings)?;
     loaded.filter.set(plan.addresses.clone()).map_err(CaptureFailure::Filter)?;
-    Ok(loaded)
+    let drops = looked.and_then(|looked| watch(&mut loaded, looked, plan));
+    Ok((loaded, drops))
+}
+
+fn watch(loaded: &mut Loaded, looked: kernel::drops::Drops, plan: &Plan) -> Option<Drops> {
+    let guard = loaded.programs.watch_drops().map_err(|error| {
+        eprintln!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
+    });
+    let counters = loaded.drops.take()?;
+    let own = looked.netns();
+    let choice = Choice { expression: plan.expression.clone(), direction: plan.direction };
+    Some(Drops::new(guard.ok()?, counters, looked.words(), own, choice))
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use nix::sys::signalfd::SignalFd;
 use tracer_common::record::RecordHeader;
-use tracer_core::capture::{Interface, LinkLayer, Section, Statistics};
+use tracer_core::capture::{Frame, Interface, InterfaceId, LinkLayer, Section, Statistics};
 use tracer_core::units::Timestamp;
 
 use super::Plan;
@@ -134,6 +134,53 @@ impl Sink {
         Ok(())
     }
 
+    /// Describes an interface that packets are written under which the kernel dropped: in the own namespace or in another.
+    pub(super) fn describe_drops(
+        &mut self,
+        name: &str,
+        is_own: bool,
+    ) -> Result<Option<InterfaceId>, SinkError> {
+        let described = self.pipeline.interface(&Interface {
+            name: name.to_owned(),
+            node: None,
+            pod: self.pod.clone().filter(|_| is_own),
+            ifindex: None,
+            link: LinkLayer::SyntheticEthernet,
+            mac: None,
+        });
+        self.unless_failed(described)
+    }
+
+    /// Writes a packet that the kernel dropped. Returns whether it is in the output.
+    pub(super) fn dropped(
+        &mut self,
+        header: &RecordHeader,
+        packet: &[u8],
+        id: InterfaceId,
+        comment: String,
+    ) -> Result<bool, SinkError> {
+        if self.remaining == 0 || self.failed.is_some() || self.is_discarding {
+            return Ok(false);
+        }
+        let time = self.clock.wall(header.boot_ns);
+        let frame = self.assembly.frame(header, packet, LinkType::Ip, id, time);
+        let mut written = self.pipeline.frame(&Frame { comment: Some(comment.into()), ..frame });
+        if self.packet_buffered && matches!(written, Ok(true)) {
+            written = self.pipeline.flush().map(|()| true);
+        }
+        Ok(self.unless_failed(written)? == Some(true))
+    }
+
+    /// Writes the statistics of drops, as of the last mark.
+    pub(super) fn drop_statistics(
+        &mut self,
+        id: InterfaceId,
+        statistics: &Statistics,
+    ) -> Result<(), SinkError> {
+        let written = self.pipeline.statistics(id, self.as_of, statistics);
+        self.unless_failed(written).map(|_| ())
+    }
+
     /// Keeps a packet that did not match.
     pub(super) fn sample(
         &mut self,
@@ -233,5 +280,6 @@ fn section(node: &str) -> Section {
         os,
         application: Some(concat!("kflow ", env!("CARGO_PKG_VERSION")).to_owned()),
         boot_id: boot_id.map(|id| id.trim().to_owned()),
+        netns: crate::kernel::netns::inode().ok(),
     }
 }

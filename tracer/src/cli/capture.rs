@@ -29,6 +29,7 @@ use crate::capture::{
 };
 use crate::error::{Exit, ExitStatus};
 use crate::kernel::attach::AttachMode;
+use crate::kernel::drops::DropScope;
 use crate::kernel::filter::AddressSetError;
 use crate::kernel::netns::{NetnsError, NetnsRef};
 use crate::sink::file_size;
@@ -125,6 +126,19 @@ pub struct Arguments {
     /// UDP port that carries VXLAN, besides 4789 and 8472.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     vxlan_port: Option<u16>,
+    /// Also packets that the kernel drops, under the interface `kfree_skb`, with function and reason as their comment: those
+    /// in this network namespace, or in those `joined` to it by veth pairs as well, as pods' are.
+    #[arg(
+        long,
+        value_name = "own|joined",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "own",
+        conflicts_with_all = [
+            "read", "true_link_types", "targets", "selector", "all_namespaces", "list_interfaces"
+        ]
+    )]
+    drops: Option<Which>,
     /// How programs are attached: auto, tcx or clsact.
     #[arg(long, value_name = "MODE", default_value = "auto")]
     attach: AttachMode,
@@ -202,6 +216,7 @@ impl Arguments {
             pod: self.pod,
             ring_kib: self.buffer.unwrap_or(BUFFER_KIB),
             vxlan_port: self.vxlan_port,
+            drops: self.drops.map(|which| which.0),
             attach: self.attach,
             debug: self.debug_bpf,
         })
@@ -358,6 +373,22 @@ impl FromStr for Way {
             "out" => Ok(Self(Some(Direction::Egress))),
             "inout" => Ok(Self(None)),
             _ => Err("expected in, out or inout".to_owned()),
+        }
+    }
+}
+
+/// `own` or `joined`: network namespaces in which drops are seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Which(DropScope);
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "own" => Ok(Self(DropScope::Own)),
+            "joined" => Ok(Self(DropScope::Joined)),
+            _ => Err("expected own or joined".to_owned()),
         }
     }
 }

@@ -109,6 +109,15 @@ pub struct TraceArgs {
     /// UDP port that carries VXLAN, besides 4789 and 8472
     #[arg(long, value_name = "PORT")]
     pub vxlan_port: Option<u16>,
+    /// Print all that speaks for each verdict
+    #[arg(long)]
+    pub why: bool,
+    /// Write packet headers, verdicts and the nodes' evidence as one .tar.gz archive, for a ticket
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Do not ask the kernels for rules, routes, connections and counters: verdicts are from packets alone
+    #[arg(long, conflicts_with = "read")]
+    pub no_evidence: bool,
     /// How programs are attached
     #[arg(long, value_name = "HOW", hide = true)]
     pub attach: Option<String>,

@@ -34,7 +34,7 @@ use super::remote::RemoteCapture;
 use agent::Agent;
 use board::Board;
 pub use namespace::NamespaceError;
-pub use plan::{FleetError, FleetPlan, Needs, Order};
+pub use plan::{FleetError, FleetPlan, Needs, Order, Task};
 pub use pod::capabilities;
 use rate::Rates;
 use spec::AgentSpec;
@@ -149,12 +149,13 @@ impl Fleet {
         &self.notes
     }
 
-    /// Starts a capture, with an agent for its node if there is none. Returns at once: the streams begin when the agent
-    /// runs, and where it cannot be had they end with the reason.
+    /// Starts a capture or another task, with an agent for its node if there is none. Returns at once: the streams begin
+    /// when the agent runs, and where it cannot be had they end with the reason.
     pub fn capture(&self, order: Order) -> RemoteCapture {
         let (source, capture) = RemoteCapture::new();
         let agent = self.agent(&order.node);
-        let share = self.inner.rates.join();
+        let share =
+            if order.task == Task::Capture { self.inner.rates.join() } else { self.inner.rates.beside() };
         self.spawn(run::run(Arc::clone(&self.inner), order, agent, source, share));
         capture
     }

@@ -42,7 +42,7 @@ const EGRESS_PARENT: u32 = 0xffff_fff3;
 const ETH_P_ALL: u16 = 3;
 const EEXIST: i32 = 17;
 
-const PREFIX: &str = "kflow-";
+pub(super) const PREFIX: &str = "kflow-";
 
 /// Number of a filter's chain position; 1 is the first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

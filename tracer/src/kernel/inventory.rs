@@ -14,6 +14,7 @@ pub use facts::{facts, own_addresses};
 use message::{LinkMessage, NamespaceId};
 use namespaces::Namespaces;
 pub use namespaces::is_neighbour;
+pub(super) use namespaces::number_of as number;
 
 use super::interfaces::{IfIndex, LinkType};
 use super::netlink::{Connection, Message, NLM_F_DUMP, NetlinkError};

@@ -76,7 +76,12 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn open() -> Result<Self, NetlinkError> {
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(NetlinkError::Socket)?;
+        Self::open_to(NETLINK_ROUTE)
+    }
+
+    /// A socket of another family of netlink (`NETLINK_SOCK_DIAG`, `NETLINK_NETFILTER`).
+    pub(super) fn open_to(family: isize) -> Result<Self, NetlinkError> {
+        let mut socket = Socket::new(family).map_err(NetlinkError::Socket)?;
         socket.bind_auto().map_err(NetlinkError::Socket)?;
         Ok(Self { socket, sequence: 0 })
     }

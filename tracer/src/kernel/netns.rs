@@ -14,6 +14,12 @@ use thiserror::Error;
 
 use crate::error::{Exit, ExitStatus};
 
+/// Inode of the network namespace that the calling thread is in, which tells it from others of the same kernel.
+pub fn inode() -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/thread-self/ns/net").map(|file| file.ino())
+}
+
 /// A network namespace as the user names it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NetnsRef {
@@ -29,7 +35,8 @@ pub enum NetnsRef {
 const BY_ADDRESS: &str = "address:";
 
 impl NetnsRef {
-    fn path(&self) -> Result<PathBuf, NetnsError> {
+    /// The file of the namespace; one that has an address is looked for from the thread's own namespace.
+    pub fn path(&self) -> Result<PathBuf, NetnsError> {
         match self {
             Self::Path(path) => Ok(path.clone()),
             Self::Process(pid) => Ok(PathBuf::from(format!("/proc/{pid}/ns/net"))),

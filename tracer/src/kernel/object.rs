@@ -9,14 +9,14 @@ use aya::programs::ProgramError;
 use aya::util::online_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use aya_log::EbpfLogger;
-pub use programs::Programs;
-use programs::name;
+pub use programs::{DropsGuard, Programs};
 use thiserror::Error;
 use tracer_common::program::{BY_ADDRESS, BY_ETHERNET, BY_INNERMOST, BY_IP, NO_ETHERNET, NO_IP, SAMPLES};
 use tracer_common::record::{MAX_SNAP, MIN_SNAP};
-use tracer_core::units::{Direction, SnapLength};
+use tracer_core::units::SnapLength;
 
 use super::counters::InterfaceTable;
+use super::drops::{DropCounters, Drops};
 use super::filter::Filter;
 use super::ring::Ring;
 use super::room::{PacketFilter, RoomError};
@@ -79,9 +79,16 @@ pub struct Settings {
     pub wake_each: bool,
     /// Whether the programs log what they do.
     pub debug: bool,
+    /// Constants of the program that sees drops, by [`Settings::observe`]; empty where it is not wanted.
+    pub drops: Vec<(&'static str, u32)>,
 }
 
 impl Settings {
+    /// Makes the program that sees drops be loaded as well.
+    pub fn observe(&mut self, drops: &Drops) {
+        self.drops = drops.constants();
+    }
+
     /// Bits of `tracer_common::program`.
     fn demands(&self) -> u32 {
         let mut demands = 0;
@@ -107,6 +114,8 @@ pub struct Loaded {
     pub filter: Filter,
     /// Which interfaces are observed, and their counters.
     pub interfaces: InterfaceTable,
+    /// What is counted of drops, to be taken.
+    pub drops: Option<DropCounters>,
     /// What the programs log; absent unless asked for.
     pub log: Option<EbpfLogger<StderrLog>>,
 }
@@ -133,10 +142,13 @@ pub fn load(settings: &Settings) -> Result<Loaded, ObjectError> {
             .map_err(|e| ObjectError::map("FILTER", e))?,
         interfaces: InterfaceTable::new(take_map(&mut ebpf, "INTERFACES")?)
             .map_err(|e| ObjectError::map("INTERFACES", e))?,
+        drops: DropCounters::new(take_map(&mut ebpf, "DROP_STATES")?)
+            .map(Some)
+            .map_err(|e| ObjectError::map("DROP_STATES", e))?,
         programs: Programs::new(ebpf),
         log,
     };
-    loaded.programs.load(settings.debug)?;
+    loaded.programs.load(settings.debug, !settings.drops.is_empty())?;
     Ok(loaded)
 }
 
@@ -158,6 +170,9 @@ fn load_object(settings: &Settings) -> Result<Ebpf, ObjectError> {
         .override_global("SLOTS", &slots, true)
         .map_max_entries("INTERFACES", slots)
         .override_global(aya_log::LEVEL, &log_level, false);
+    for (name, value) in &settings.drops {
+        loader.override_global(name, value, true);
+    }
     if !settings.debug {
         // The log's ring is part of the object: the smallest one that the kernel makes.
         loader.map_max_entries("AYA_LOGS", 4096);
@@ -263,17 +278,17 @@ impl ObjectError {
         }
     }
 
-    fn program(direction: Direction, source: ProgramError) -> Self {
+    fn program(name: &'static str, source: ProgramError) -> Self {
         match source {
             ProgramError::LoadError { io_error, verifier_log } => {
                 let log = tail(&verifier_log.to_string());
                 if log.is_empty() && is_permission(&io_error) {
                     Self::NotPermitted { operation: "loading eBPF programs" }
                 } else {
-                    Self::Verifier { name: name(direction), cause: io_error, log }
+                    Self::Verifier { name, cause: io_error, log }
                 }
             }
-            source => Self::Program { name: name(direction), source },
+            source => Self::Program { name, source },
         }
     }
 }

@@ -6,7 +6,8 @@ use super::TraceError;
 use super::cluster::ClusterError;
 use super::plan::{Place, TracePlan, Wanted};
 use super::stream::{Message, Stream, StreamError};
-use crate::cluster::fleet::{Fleet, FleetPlan, Needs, Order};
+use super::witness::Witnesses;
+use crate::cluster::fleet::{Fleet, FleetPlan, Needs, Order, Task};
 
 /// Where captures come from.
 pub(super) enum Captures {
@@ -45,12 +46,30 @@ impl Captures {
     ) -> Result<Stream, StreamError> {
         let (arguments, line) = wanted.arguments(place, &plan.args);
         let Self::Agents(fleet) = self else { return Stream::start(number, place, arguments, sender) };
-        let capture = fleet.capture(Order { node: place.node.clone(), arguments });
+        let capture = fleet.capture(Order { node: place.node.clone(), task: Task::Capture, arguments });
         let stream = Stream::remote(number, place, capture, sender);
         if let Some(line) = line {
             stream.tell(line);
         }
         Ok(stream)
+    }
+
+    /// Calls the witness of a place.
+    pub(super) fn call(
+        &self,
+        witnesses: &mut Witnesses,
+        place: &Place,
+        wanted: &Wanted,
+        sender: Sender<Message>,
+    ) {
+        let arguments = wanted.evidence(place);
+        match self {
+            Self::Children => witnesses.call(place, arguments, sender),
+            Self::Agents(fleet) => {
+                let order = Order { node: place.node.clone(), task: Task::Evidence, arguments };
+                witnesses.call_remote(place, fleet.capture(order), sender);
+            }
+        }
     }
 
     /// Removes what was placed on the cluster.

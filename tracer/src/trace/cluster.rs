@@ -106,6 +106,7 @@ pub(super) fn pods(scope: &Scope) -> impl Iterator<Item = &PodPlace> {
 pub(super) struct Change {
     pub(super) scope: Scope,
     pub(super) names: Names,
+    pub(super) state: ClusterState,
     /// Places that were not watched before.
     pub(super) places: Vec<Place>,
     /// Pods that joined, for a person.
@@ -174,7 +175,7 @@ impl Followed {
         let new: Vec<Place> = new.into_iter().filter(|place| !self.known.contains(place)).collect();
         self.known.extend(new.iter().cloned());
         (self.scope, self.names) = (scope.clone(), names.clone());
-        Some(Change { scope, names, places: new, joined })
+        Some(Change { scope, names, state: state.clone(), places: new, joined })
     }
 }
 

@@ -25,7 +25,7 @@ use tracer_core::capture::CaptureError;
 use tracer_core::trace::Tracer;
 use tracer_core::units::Timestamp;
 
-use super::output::{self, Output};
+use super::output::{self, Findings, Output};
 use super::plan::unwatched;
 use super::{TraceError, options};
 use crate::cli::trace::TraceArgs;
@@ -190,8 +190,10 @@ impl<'a> Session<'a> {
         if plan.scope.is_none() {
             report.rank();
         }
+        super::judge(&mut report, &[], &plan.names, &plan.state);
         let is_complete = report.is_complete() && missing.is_empty();
-        let is_written = output.finish(report, &progress, &points)?;
+        let findings = Findings { report: &report, evidence: &[], state: &plan.state };
+        let is_written = output.finish(&findings, &progress, &points)?;
         Ok(if is_complete && is_written { Exit::Complete } else { Exit::Incomplete })
     }
 }

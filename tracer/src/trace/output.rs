@@ -1,5 +1,6 @@
 //! Where a trace's results go.
 
+mod bundle;
 mod printer;
 mod recorder;
 
@@ -11,11 +12,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
 use tracer_core::capture::CaptureError;
 use tracer_core::point::Points;
-use tracer_core::report::Report;
 use tracer_core::resolve::Names;
 use tracer_core::trace::Progress;
 
 use crate::cli::trace::TraceArgs;
+use bundle::Bundle;
+pub(super) use bundle::Findings;
 use printer::Printer;
 use recorder::Recorder;
 
@@ -41,6 +43,14 @@ pub enum OutputError {
         /// Why.
         source: CaptureError,
     },
+    /// The archive stopped in the middle.
+    #[error("cannot write the archive {}", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Bytes on a terminal help nobody.
     #[error(
         "pcapng was asked for on standard output, which is a terminal: pipe it, for example to `wireshark -k -i -`"
@@ -54,7 +64,7 @@ impl OutputError {
         match self {
             Self::Text(error) => error.kind() == io::ErrorKind::BrokenPipe,
             Self::Capture { source, .. } => source.is_broken_pipe(),
-            Self::Create { .. } | Self::Terminal => false,
+            Self::Create { .. } | Self::Bundle { .. } | Self::Terminal => false,
         }
     }
 }
@@ -75,18 +85,23 @@ pub(super) fn check_stdout() -> Result<(), OutputError> {
 pub(super) struct Output {
     printer: Printer,
     recorder: Recorder,
+    bundle: Option<Bundle>,
 }
 
 impl Output {
     /// Creates what the flags ask for.
     pub(super) fn create(args: &TraceArgs, names: &Names) -> Result<Self, OutputError> {
         let recorder = Recorder::create(args.recording(), args.snap(), names)?;
-        Ok(Self { printer: Printer::new(args), recorder })
+        let bundle = Bundle::create(args.bundle.as_deref(), args.snap(), names)?;
+        Ok(Self { printer: Printer::new(args), recorder, bundle })
     }
 
     /// Writes what became certain.
     pub(super) fn progress(&mut self, progress: &Progress, points: &Points) -> Result<(), OutputError> {
         self.recorder.frames(&progress.frames, points)?;
+        if let Some(bundle) = &mut self.bundle {
+            bundle.frames(&progress.frames, points);
+        }
         self.printer.events(&progress.events)
     }
 
@@ -98,13 +113,17 @@ impl Output {
     /// Writes the rest and the report. Returns whether all that was asked for could be written.
     pub(super) fn finish(
         mut self,
-        report: Report,
+        findings: &Findings<'_>,
         progress: &Progress,
         points: &Points,
     ) -> Result<bool, OutputError> {
         self.progress(progress, points)?;
-        self.recorder.finish(&report.loss, points)?;
-        self.printer.report(report)?;
-        Ok(!self.recorder.has_failed())
+        self.recorder.finish(&findings.report.loss, points)?;
+        let is_bundled = self.bundle.is_none_or(|mut bundle| {
+            bundle.finish(findings, points);
+            !bundle.has_failed()
+        });
+        self.printer.report(findings.report)?;
+        Ok(is_bundled && !self.recorder.has_failed())
     }
 }

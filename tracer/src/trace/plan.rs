@@ -114,6 +114,8 @@ pub struct TracePlan {
     pub scope: Scope,
     /// Names of addresses.
     pub names: Names,
+    /// The cluster as it was; empty where none is known.
+    pub(super) state: ClusterState,
     /// One capture for each.
     pub places: Vec<Place>,
     /// The cluster that is asked; absent where captures are children of this process.
@@ -177,7 +179,7 @@ impl TracePlan {
         let state = state(&args)?;
         let scope = scope(&args, &state)?.ok_or(PlanError::NoEnd)?;
         let names = Names::of(&state);
-        Ok(Self { places: local::places(&args, &state)?, names, scope, cluster: None, args })
+        Ok(Self { places: local::places(&args, &state)?, names, state, scope, cluster: None, args })
     }
 
     fn on_cluster(mut args: TraceArgs, cluster: Cluster) -> Result<Self, PlanError> {
@@ -206,7 +208,7 @@ impl TracePlan {
         if has_ipv6(&scope) {
             args.snapshot_length = args.snapshot_length.or(Some(SNAP_OF_IPV6));
         }
-        Ok(Self { scope, names: Names::of(&state), places, cluster: Some(cluster), args })
+        Ok(Self { scope, names: Names::of(&state), state, places, cluster: Some(cluster), args })
     }
 
     /// Nodes that one of the ends is on and that no capture watches.

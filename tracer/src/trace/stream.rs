@@ -18,6 +18,7 @@ use tokio::sync::mpsc::Sender;
 use tracer_core::capture::{CaptureReader, Item};
 
 use super::plan::Place;
+use super::witness::Testimony;
 use crate::cluster::remote::{Control, RemoteCapture, RemoteEnd};
 use crate::error::Exit;
 
@@ -49,6 +50,8 @@ pub(super) enum Message {
     Items(usize, Vec<Item<'static>>),
     /// The end of stream number so-and-so.
     Ended(usize, End),
+    /// What witness number so-and-so says.
+    Testimony(usize, Testimony),
 }
 
 /// How a capture ended.

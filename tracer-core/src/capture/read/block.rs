@@ -20,7 +20,11 @@ pub(super) fn section(options: Options<'_>) -> Section {
     let mut section = Section::default();
     for option in options {
         match option.code {
-            COMMENT if section.boot_id.is_none() => section.boot_id = value(&option.text(), "boot_id"),
+            COMMENT => {
+                let text = option.text();
+                section.boot_id = section.boot_id.or_else(|| value(&text, "boot_id"));
+                section.netns = section.netns.or_else(|| value(&text, "netns")?.parse().ok());
+            }
             HARDWARE => section.node = Some(option.text()),
             OS => section.os = Some(option.text()),
             APPLICATION => section.application = Some(option.text()),

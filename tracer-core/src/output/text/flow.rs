@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use super::happened::{icmp, place as name};
+use super::incidents::incidents;
+use super::lookups::lookups;
 use super::units::{bytes, duration};
 use super::{Colour, change, endpoint, latency, packets};
 use crate::output::printable;
@@ -29,6 +31,9 @@ pub(super) fn flow(writer: &mut impl Write, flow: &FlowReport, colour: Colour) -
     for error in &flow.icmp_errors {
         let times = if error.packets == 1 { String::new() } else { format!(", {} times", error.packets) };
         writeln!(writer, "  {}", colour.alarm(&format!("{}{times}", icmp(error))))?;
+    }
+    if let Some(dns) = &flow.dns {
+        lookups(writer, dns, colour)?;
     }
     lane(writer, &flow.forward, Orientation::Forward, colour)?;
     lane(writer, &flow.reply, Orientation::Reply, colour)
@@ -77,7 +82,7 @@ fn lane(
     orientation: Orientation,
     colour: Colour,
 ) -> io::Result<()> {
-    if lane.packets == 0 {
+    if lane.packets == 0 && lane.drops.is_empty() {
         return Ok(());
     }
     let arrow = match orientation {
@@ -85,6 +90,9 @@ fn lane(
         Orientation::Reply => "back",
     };
     writeln!(writer, "  {arrow}: {}", verdict(lane, colour))?;
+    if lane.hops.is_empty() {
+        return drops(writer, lane, colour);
+    }
     let width = lane.hops.iter().map(|hop| hop_place(hop).chars().count()).max().unwrap_or_default();
     let (interface, direction, since) =
         ("node interface", "direction", "since the hop before: median, p99, max");
@@ -94,38 +102,27 @@ fn lane(
         line(writer, index + 1, hop, before, width)?;
     }
     lane.stopped.iter().try_for_each(|stopped| stop(writer, stopped, colour))?;
+    drops(writer, lane, colour)?;
     incidents(writer, lane)
 }
 
-/// What happened to packets besides being lost.
-fn incidents(writer: &mut impl Write, lane: &LaneReport) -> io::Result<()> {
-    for again in &lane.retransmitted {
-        let cause = match (&again.stopped_after, again.unknown) {
-            (Some(after), _) => format!("the transmission before was last seen at {}", name(after)),
-            (None, true) => "what became of the transmission before is not known".to_owned(),
-            (None, false) => "the transmission before arrived".to_owned(),
+/// What kernels say that they dropped.
+fn drops(writer: &mut impl Write, lane: &LaneReport, colour: Colour) -> io::Result<()> {
+    for drop in lane.drops.iter().filter(|drop| !drop.is_benign) {
+        let wherever = match (&drop.pod, &drop.interface) {
+            (pod, Some(interface)) => place(&drop.node, pod.as_ref(), interface),
+            (Some(pod), None) => format!("{} {}", printable(&drop.node), printable(short(pod))),
+            (None, None) => printable(&drop.node),
         };
-        writeln!(writer, "       {} retransmitted: {cause}", packets(again.packets))?;
-    }
-    for doubled in &lane.duplicated {
-        writeln!(writer, "       {} doubled before {}", packets(doubled.packets), name(&doubled.at))?;
-    }
-    for overtaking in &lane.reordered {
-        writeln!(
-            writer,
-            "       {} out of order from {} on",
-            packets(overtaking.packets),
-            name(&overtaking.at)
-        )?;
-    }
-    if lane.zero_windows > 0 {
-        let times =
-            if lane.zero_windows == 1 { "once".to_owned() } else { format!("{} times", lane.zero_windows) };
-        writeln!(
-            writer,
-            "       receive window closed {times}, for {} in all",
-            duration(lane.zero_window_ns)
-        )?;
+        let function = drop.function.as_ref().map(|name| format!(" in {}", printable(name)));
+        let reason = drop.reason.as_ref().map(|name| format!(": {}", printable(name)));
+        let text = format!(
+            "{} dropped by the kernel at {wherever}{}{}",
+            packets(drop.packets),
+            function.unwrap_or_default(),
+            reason.unwrap_or_default()
+        );
+        writeln!(writer, "       {}", colour.alarm(&text))?;
     }
     Ok(())
 }
@@ -154,6 +151,9 @@ fn verdict(lane: &LaneReport, colour: Colour) -> String {
     }
     if lane.counted > 0 {
         parts.push(format!("{} of which only the number is certain", lane.counted));
+    }
+    if lane.packets == 0 {
+        parts.push(colour.alarm("no hop saw a packet"));
     }
     parts.join(", ")
 }

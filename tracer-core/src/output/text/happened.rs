@@ -2,6 +2,7 @@
 
 use super::units::duration;
 use super::{Colour, endpoint, flow};
+use crate::output::printable;
 use crate::report::IcmpError;
 use crate::timeline::Orientation;
 use crate::trace::{EventKind, PlaceName};
@@ -55,6 +56,14 @@ pub(super) fn words(kind: &EventKind, colour: Colour) -> String {
             format!("{who} opened the receive window again after {}", duration(*closed_ns))
         }
         EventKind::IcmpError(error) => colour.alarm(&icmp(error)),
+        EventKind::DnsQuestion(question) => format!("DNS {}", printable(&question.to_string())),
+        EventKind::DnsAnswer { question, answer } => {
+            let asked = question.as_ref().map(|question| format!(" {}", printable(&question.to_string())));
+            let asked = asked.unwrap_or_default();
+            let after =
+                answer.latency_ns.map(|taken| format!(" after {}", duration(taken))).unwrap_or_default();
+            format!("DNS{asked}: {answer}{after}")
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::selector::{LabelSelector, Selector};
-use super::raw::{Endpoint, Ip, Metadata, Object, SubsetAddress};
+use super::raw::{Container, Endpoint, Ip, Metadata, Object, Status, SubsetAddress};
 use super::{Content, Kind, Node, OwnerName, Pod, Service, Slice, SliceEndpoint, Workload};
 
 /// Annotations by which Calico and flannel tell a node's tunnel address.
@@ -21,6 +21,10 @@ pub(in crate::resolve) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// The label by which the nodes of old slices are told.
 const HOST_NAME: &str = "kubernetes.io/hostname";
+
+/// For how long one client stays at one endpoint where a service does not say it (`DefaultClientIPServiceAffinitySeconds`,
+/// pkg/apis/core/types.go).
+const AFFINITY_SECONDS: u32 = 10_800;
 
 impl Object {
     pub(super) fn into_content(self, kind: Kind) -> Vec<Content> {
@@ -46,7 +50,13 @@ impl Object {
 
     fn into_pod(self) -> Pod {
         let Self { metadata, spec, status, .. } = self;
+        // Of init containers only those that stay (sidecars) are there to listen.
+        let staying = |each: &Container| each.restart_policy.as_deref() == Some("Always");
+        let containers = spec.containers.into_iter().chain(spec.init_containers.into_iter().filter(staying));
         Pod {
+            uid: metadata.uid.clone(),
+            is_ready: status.is_ready(),
+            ports: containers.flat_map(|container| container.ports).collect(),
             owner: metadata.owner(),
             namespace: metadata.namespace,
             name: metadata.name,
@@ -69,7 +79,15 @@ impl Object {
         let mut addresses = unique(cluster);
         addresses.extend(external.iter().copied());
         let labels: BTreeMap<String, String> = serde_json::from_value(spec.selector).unwrap_or_default();
+        let is_sticky = spec.session_affinity.as_deref() == Some("ClientIP");
+        let sticks = spec.session_affinity_config.client_ip.timeout_seconds.unwrap_or(AFFINITY_SECONDS);
+        let is_local = |policy: &Option<String>| policy.as_deref() == Some("Local");
         Service {
+            kind: spec.kind,
+            is_headless: spec.cluster_ip.as_deref() == Some("None"),
+            affinity: is_sticky.then_some(sticks),
+            is_local_outside: is_local(&spec.external_traffic_policy),
+            is_local_inside: is_local(&spec.internal_traffic_policy),
             namespace: metadata.namespace,
             name: metadata.name,
             addresses,
@@ -87,6 +105,10 @@ impl Object {
             node: each.node_name.or_else(|| each.topology.get(HOST_NAME).cloned()),
             // Unknown is to be taken for ready, says the API.
             is_ready: each.conditions.ready.unwrap_or(true),
+            is_serving: each.conditions.serving,
+            is_terminating: each.conditions.terminating.unwrap_or_default(),
+            pod: each.target_ref.pod(),
+            has_hints: !each.hints.for_zones.is_empty() || !each.hints.for_nodes.is_empty(),
         };
         Slice {
             namespace: metadata.namespace,
@@ -105,6 +127,10 @@ impl Object {
                 addresses: unique(std::iter::once(each.ip.as_str())),
                 node: each.node_name,
                 is_ready,
+                is_serving: None,
+                is_terminating: false,
+                pod: each.target_ref.pod(),
+                has_hints: false,
             }
         };
         subsets.into_iter().map(move |subset| Slice {
@@ -129,6 +155,12 @@ impl Object {
             // One without requirements selects nothing that is safe to call its own.
             selector: labels.map(Selector::from).filter(|selector| !selector.is_empty()),
         }
+    }
+}
+
+impl Status {
+    fn is_ready(&self) -> Option<bool> {
+        self.conditions.iter().find(|each| each.kind == "Ready").map(|each| each.status == "True")
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{ServicePort, SlicePort};
+use super::{ContainerPort, ServicePort, SlicePort};
 
 /// The API writes an empty list as `null` here and there.
 fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
@@ -56,6 +56,8 @@ pub(super) struct Metadata {
     #[serde(default)]
     pub(super) namespace: String,
     #[serde(default)]
+    pub(super) uid: Option<String>,
+    #[serde(default)]
     pub(super) resource_version: Option<String>,
     #[serde(default, deserialize_with = "or_null")]
     pub(super) annotations: BTreeMap<String, String>,
@@ -87,8 +89,41 @@ pub(super) struct Spec {
     #[serde(deserialize_with = "or_null")]
     pub(super) ports: Vec<ServicePort>,
     pub(super) external_name: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) session_affinity: Option<String>,
+    #[serde(deserialize_with = "or_null")]
+    pub(super) session_affinity_config: AffinityConfig,
+    pub(super) external_traffic_policy: Option<String>,
+    pub(super) internal_traffic_policy: Option<String>,
+    #[serde(deserialize_with = "or_null")]
+    pub(super) containers: Vec<Container>,
+    #[serde(deserialize_with = "or_null")]
+    pub(super) init_containers: Vec<Container>,
     /// A map of labels for services, a `LabelSelector` for workloads.
     pub(super) selector: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct AffinityConfig {
+    #[serde(rename = "clientIP", deserialize_with = "or_null")]
+    pub(super) client_ip: ClientAffinity,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ClientAffinity {
+    pub(super) timeout_seconds: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Container {
+    #[serde(deserialize_with = "or_null")]
+    pub(super) ports: Vec<ContainerPort>,
+    /// `Always` makes an init container one that stays (a sidecar).
+    pub(super) restart_policy: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -183,12 +218,44 @@ pub(super) struct Endpoint {
     pub(super) conditions: EndpointConditions,
     #[serde(default, deserialize_with = "or_null")]
     pub(super) topology: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_null")]
+    pub(super) target_ref: Reference,
+    #[serde(default, deserialize_with = "or_null")]
+    pub(super) hints: Hints,
+}
+
+/// What an endpoint is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Reference {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Reference {
+    /// The pod's name with its namespace, if it is a pod.
+    pub(super) fn pod(&self) -> Option<String> {
+        (self.kind == "Pod").then(|| format!("{}/{}", self.namespace, self.name))
+    }
+}
+
+/// Which nodes are to use an endpoint; each hint is an object with a name, which nobody asks.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Hints {
+    #[serde(deserialize_with = "or_null")]
+    pub(super) for_zones: Vec<Value>,
+    #[serde(deserialize_with = "or_null")]
+    pub(super) for_nodes: Vec<Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EndpointConditions {
     pub(super) ready: Option<bool>,
+    pub(super) serving: Option<bool>,
+    pub(super) terminating: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -206,6 +273,8 @@ pub(super) struct Subset {
 #[serde(rename_all = "camelCase")]
 pub(super) struct SubsetAddress {
     pub(super) ip: String,
+    #[serde(default, deserialize_with = "or_null")]
+    pub(super) target_ref: Reference,
     #[serde(default)]
     pub(super) node_name: Option<String>,
 }

@@ -130,7 +130,7 @@ impl ClusterState {
     }
 
     /// Why nothing answers behind a service, in the order of this code.
-    fn why_unserved(&self, service: &Service) -> String {
+    pub(in crate::resolve) fn why_unserved(&self, service: &Service) -> String {
         let not_ready = self.slices_of(service).flat_map(|slice| &slice.endpoints).count();
         match not_ready {
             0 => {}

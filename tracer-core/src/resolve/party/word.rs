@@ -5,7 +5,7 @@ use super::super::object::Kind;
 
 /// A name of an object as it was typed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Word<'a> {
+pub(in crate::resolve) enum Word<'a> {
     Pod { namespace: &'a str, name: &'a str },
     Service { namespace: &'a str, name: &'a str, port: Option<&'a str> },
     Node { name: &'a str },
@@ -14,7 +14,7 @@ pub(super) enum Word<'a> {
 
 impl<'a> Word<'a> {
     /// Reads a word, `namespace` where it names none.
-    pub(super) fn of(word: &'a str, namespace: &'a str) -> Result<Self, ResolveError> {
+    pub(in crate::resolve) fn of(word: &'a str, namespace: &'a str) -> Result<Self, ResolveError> {
         let syntax = || ResolveError::Syntax(word.to_owned());
         let parts: Vec<&str> = word.split('/').collect();
         if parts.iter().any(|part| part.is_empty()) {

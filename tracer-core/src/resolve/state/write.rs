@@ -5,7 +5,9 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value, json};
 
-use super::super::object::{Kind, OwnerName, SERVICE_LABEL, TUNNEL_ANNOTATIONS};
+use super::super::object::{
+    ContainerPort, Kind, OwnerName, SERVICE_LABEL, SliceEndpoint, TUNNEL_ANNOTATIONS,
+};
 use super::{ClusterState, Node, Pod, Service, Slice, Workload};
 
 impl ClusterState {
@@ -60,17 +62,41 @@ impl Pod {
         if self.is_host_network {
             spec.insert("hostNetwork".to_owned(), json!(true));
         }
+        if !self.ports.is_empty() {
+            let ports: Vec<Value> = self.ports.iter().map(ContainerPort::to_json).collect();
+            spec.insert("containers".to_owned(), json!([{ "ports": ports }]));
+        }
         let mut status = Map::new();
         if let Some(phase) = &self.phase {
             status.insert("phase".to_owned(), json!(phase));
+        }
+        if let Some(is_ready) = self.is_ready {
+            let text = if is_ready { "True" } else { "False" };
+            status.insert("conditions".to_owned(), json!([{ "type": "Ready", "status": text }]));
         }
         // What has ended has no address, and it may be another's by now.
         if !self.has_ended() && !self.addresses.is_empty() {
             status.insert("podIP".to_owned(), json!(self.addresses[0]));
             status.insert("podIPs".to_owned(), ips(&self.addresses));
         }
-        let metadata = metadata(&self.namespace, &self.name, self.owner.as_ref());
+        let mut metadata = metadata(&self.namespace, &self.name, self.owner.as_ref());
+        if let Some(uid) = &self.uid {
+            metadata["uid"] = json!(uid);
+        }
         object(Kind::Pod, &metadata, [("spec", spec.into()), ("status", status.into())])
+    }
+}
+
+impl ContainerPort {
+    fn to_json(&self) -> Value {
+        let mut value = json!({ "containerPort": self.port, "protocol": self.protocol });
+        if let Some(name) = &self.name {
+            value["name"] = json!(name);
+        }
+        if let Some(host_port) = self.host_port {
+            value["hostPort"] = json!(host_port);
+        }
+        value
     }
 }
 
@@ -84,6 +110,9 @@ impl Service {
             if let Some(node_port) = port.node_port {
                 value["nodePort"] = json!(node_port);
             }
+            if let Some(target) = &port.target_port {
+                value["targetPort"] = json!(target);
+            }
             value
         });
         let mut spec = json!({ "ports": ports.collect::<Vec<_>>() });
@@ -96,9 +125,27 @@ impl Service {
         if !self.external.is_empty() {
             spec["externalIPs"] = json!(self.external);
         }
+        if self.is_headless && own.is_empty() {
+            spec["clusterIP"] = json!("None");
+        }
+        if let Some(kind) = &self.kind {
+            spec["type"] = json!(kind);
+        }
         if let Some(alias) = &self.alias {
             spec["type"] = json!("ExternalName");
             spec["externalName"] = json!(alias);
+        }
+        if let Some(seconds) = self.affinity {
+            spec["sessionAffinity"] = json!("ClientIP");
+            spec["sessionAffinityConfig"] = json!({ "clientIP": { "timeoutSeconds": seconds } });
+        }
+        for (field, is_local) in [
+            ("externalTrafficPolicy", self.is_local_outside),
+            ("internalTrafficPolicy", self.is_local_inside),
+        ] {
+            if is_local {
+                spec[field] = json!("Local");
+            }
         }
         object(Kind::Service, &metadata(&self.namespace, &self.name, None), [("spec", spec)])
     }
@@ -106,13 +153,7 @@ impl Service {
 
 impl Slice {
     fn to_json(&self) -> Value {
-        let endpoints = self.endpoints.iter().map(|each| {
-            let mut value = json!({ "addresses": each.addresses, "conditions": { "ready": each.is_ready } });
-            if let Some(node) = &each.node {
-                value["nodeName"] = json!(node);
-            }
-            value
-        });
+        let endpoints = self.endpoints.iter().map(SliceEndpoint::to_json);
         let ports = self.ports.iter().map(|port| {
             let name = port.name.as_deref().unwrap_or_default();
             json!({ "name": name, "protocol": port.protocol, "port": port.port })
@@ -123,6 +164,29 @@ impl Slice {
         }
         let (endpoints, ports): (Vec<_>, Vec<_>) = (endpoints.collect(), ports.collect());
         object(Kind::EndpointSlice, &metadata, [("endpoints", endpoints.into()), ("ports", ports.into())])
+    }
+}
+
+impl SliceEndpoint {
+    fn to_json(&self) -> Value {
+        let mut value = json!({ "addresses": self.addresses, "conditions": { "ready": self.is_ready } });
+        if let Some(is_serving) = self.is_serving {
+            value["conditions"]["serving"] = json!(is_serving);
+        }
+        if self.is_terminating {
+            value["conditions"]["terminating"] = json!(true);
+        }
+        if let Some(node) = &self.node {
+            value["nodeName"] = json!(node);
+        }
+        if let Some((namespace, name)) = self.pod.as_deref().and_then(|pod| pod.split_once('/')) {
+            value["targetRef"] = json!({ "kind": "Pod", "namespace": namespace, "name": name });
+        }
+        if self.has_hints {
+            // Which zones they are is left out: that there are some tells why a node may pass an endpoint over.
+            value["hints"] = json!({ "forZones": [{ "name": "" }] });
+        }
+        value
     }
 }
 

@@ -13,7 +13,7 @@ use super::place::{self, Kind, Place, Places};
 use super::plan::RemotePlan;
 use crate::capture::{Expression, FilterError};
 use crate::cli::cluster::AgentArgs;
-use crate::cluster::fleet::Order;
+use crate::cluster::fleet::{Order, Task};
 
 /// The service by which a cluster tells where its API servers are.
 const API_SERVERS: &str = "default/svc/kubernetes";
@@ -94,7 +94,7 @@ impl<'a> Orders<'a> {
             arguments.push("--debug-bpf".to_owned());
         }
         arguments.extend(words);
-        (Order { node: node.to_owned(), arguments }, line)
+        (Order { node: node.to_owned(), task: Task::Capture, arguments }, line)
     }
 
     fn interfaces(&self, kind: Kind) -> Vec<String> {

@@ -21,6 +21,9 @@ impl Session {
         for point in self.points.iter_mut() {
             self.sink.describe(point)?;
         }
+        if let Some(drops) = &mut self.drops {
+            drops.describe(&mut self.sink)?;
+        }
         // Counters of zero: the reader knows by them that programs are in place on all interfaces described.
         for point in self.points.iter_mut() {
             self.sink.statistics(point, &Statistics::default())?;

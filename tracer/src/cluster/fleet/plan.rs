@@ -39,14 +39,48 @@ impl ExitStatus for FleetError {
     }
 }
 
-/// A capture that is wanted on a node.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What an agent is to do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Task {
+    /// `kflow capture`.
+    #[default]
+    Capture,
+    /// `kflow evidence`.
+    Evidence,
+    /// `kflow ifaces`.
+    Interfaces,
+}
+
+/// Something that is wanted on a node.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Order {
     /// Name of the node object.
     pub node: String,
-    /// Arguments of `kflow capture` on the node, those aside that the fleet adds itself: `--until-stdin-closes`,
-    /// `--heartbeat`, `--compress`, `--output-rate`, `--quiet`, `-w -` and, where it is missing, `--node`.
+    /// What is to be done.
+    pub task: Task,
+    /// Arguments of the command on the node, those aside that the fleet adds itself and, where it is missing, `--node`.
     pub arguments: Vec<String>,
+}
+
+impl Task {
+    /// The command and the flags that make it one of an agent.
+    pub(super) fn words(self, rate: u64) -> Vec<String> {
+        const LED: [&str; 5] = ["--until-stdin-closes", "--heartbeat", "10", "--compress", "zstd"];
+        let rate = rate.to_string();
+        let words: Vec<&str> = match self {
+            Self::Capture => {
+                [&["capture", "--quiet"], &LED[..], &["--output-rate", &rate, "-w", "-"]].concat()
+            }
+            Self::Evidence => [&["evidence"], &LED[..]].concat(),
+            Self::Interfaces => vec!["ifaces", "--here", "-o", "json"],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Whether the node's name is told by `--node`.
+    pub(super) fn takes_node(self) -> bool {
+        !matches!(self, Self::Interfaces)
+    }
 }
 
 /// What agents have to be able to do.

@@ -61,6 +61,14 @@ impl Rates {
         Share { bytes, limit: told, _meter: meter }
     }
 
+    /// What sends little and once has no part, and takes nothing from the others.
+    pub(super) fn beside(&self) -> Share {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (limit, told) = watch::channel(self.total);
+        let meter = Arc::new(Meter { bytes: Arc::clone(&bytes), limit });
+        Share { bytes, limit: told, _meter: meter }
+    }
+
     /// Divides anew by what was sent since the last time.
     pub(super) fn turn(&self) {
         let mut captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);

@@ -138,23 +138,9 @@ fn without_code(reason: String) -> RemoteEnd {
 
 /// What runs in the agent.
 fn command_line(order: &Order, rate: u64) -> Vec<String> {
-    let rate = rate.to_string();
-    let ours = [
-        BINARY,
-        "capture",
-        "--quiet",
-        "--until-stdin-closes",
-        "--heartbeat",
-        "10",
-        "--compress",
-        "zstd",
-        "--output-rate",
-        &rate,
-        "-w",
-        "-",
-    ];
-    let mut words: Vec<_> = ours.into_iter().map(str::to_owned).collect();
-    if !order.arguments.iter().any(|word| word == "--node") {
+    let mut words = vec![BINARY.to_owned()];
+    words.extend(order.task.words(rate));
+    if order.task.takes_node() && !order.arguments.iter().any(|word| word == "--node") {
         words.extend(["--node".to_owned(), order.node.clone()]);
     }
     words.extend_from_slice(&order.arguments);
@@ -170,6 +156,7 @@ mod tests {
         let order = |arguments: &[&str]| Order {
             node: "n1".to_owned(),
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+            ..Order::default()
         };
         let words = command_line(&order(&["-s", "128"]), 1000);
         assert_eq!(words[0], "/kflow");

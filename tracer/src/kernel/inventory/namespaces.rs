@@ -117,6 +117,11 @@ pub fn is_neighbour(file: &File) -> bool {
     links_to().unwrap_or_default()
 }
 
+/// The number that this namespace has for another one, as the kernel tells it for links; absent as below.
+pub(in crate::kernel) fn number_of(connection: &mut Connection, file: &File) -> Option<i32> {
+    number(connection, file).map(|NamespaceId(id)| id)
+}
+
 /// The number that this namespace has for another one; absent for files of other kinds and where it has none.
 fn number(connection: &mut Connection, file: &File) -> Option<NamespaceId> {
     let mut body = vec![0; RTGENMSG_LEN];

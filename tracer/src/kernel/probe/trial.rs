@@ -86,6 +86,7 @@ pub fn programs() -> (Trial, Option<Loaded>) {
         samples: false,
         wake_each: false,
         debug: false,
+        drops: Vec::new(),
     };
     match object::load(&settings) {
         Ok(loaded) => (Trial::Works, Some(loaded)),

@@ -14,6 +14,8 @@ pub(super) struct OfflinePlan {
     pub(super) scope: Option<Scope>,
     /// Names of addresses.
     pub(super) names: Names,
+    /// The cluster; empty where none is known.
+    pub(super) state: ClusterState,
     /// The files.
     pub(super) inputs: Vec<Input>,
     /// The flags that need no second look.
@@ -30,7 +32,7 @@ impl OfflinePlan {
             check_place(input, &state)?;
         }
         let scope = plan::scope(&args, &state)?;
-        Ok(Self { scope, names: Names::of(&state), inputs, args })
+        Ok(Self { scope, names: Names::of(&state), state, inputs, args })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use tracer_core::output::text::Colour;
+use tracer_core::output::text::{Colour, Style};
 use tracer_core::output::{json, text};
 use tracer_core::report::Report;
 use tracer_core::trace::Event;
@@ -15,6 +15,7 @@ pub(super) struct Printer {
     writer: Box<dyn Write>,
     format: Format,
     colour: Colour,
+    why: bool,
     max_flows: Option<usize>,
     /// Events of every flow there is are no text for people.
     tells_events: bool,
@@ -35,6 +36,7 @@ impl Printer {
             writer,
             format: args.output,
             colour,
+            why: args.why,
             max_flows: args.max_flows(),
             tells_events: args.output == Format::Json || args.source.is_some() || args.selector.is_some(),
             had_events: false,
@@ -58,23 +60,30 @@ impl Printer {
     }
 
     /// Prints the report; as text no more flows than asked for.
-    pub(super) fn report(&mut self, report: Report) -> Result<(), OutputError> {
+    pub(super) fn report(&mut self, report: &Report) -> Result<(), OutputError> {
         match self.format {
             Format::Text | Format::Pcapng => self.text(report),
-            Format::Json => json::report(&mut self.writer, &report),
+            Format::Json => json::report(&mut self.writer, report),
         }
         .and_then(|()| self.writer.flush())
         .map_err(OutputError::Text)
     }
 
-    fn text(&mut self, mut report: Report) -> io::Result<()> {
+    fn text(&mut self, report: &Report) -> io::Result<()> {
         if self.had_events {
             writeln!(self.writer)?;
         }
         let all = report.flows.len();
-        report.flows.truncate(self.max_flows.unwrap_or(all));
-        text::report(&mut self.writer, &report, self.colour)?;
-        match all - report.flows.len() {
+        let told = self.max_flows.unwrap_or(all).min(all);
+        let style = Style { colour: self.colour, why: self.why };
+        if told < all {
+            let mut some = report.clone();
+            some.flows.truncate(told);
+            text::report(&mut self.writer, &some, style)?;
+        } else {
+            text::report(&mut self.writer, report, style)?;
+        }
+        match all - told {
             0 => Ok(()),
             more => writeln!(self.writer, "{more} more flows: --max-flows 0 prints all, as does -o json"),
         }

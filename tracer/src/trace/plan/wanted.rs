@@ -14,6 +14,8 @@ const BUFFER_KIB: u32 = 8192;
 /// Arguments that are longer are sent by the control line: those of a remote capture travel in an address (URL), which
 /// proxies refuse beyond 8 KiB.
 const MAX_ARGUMENTS: usize = 4096;
+/// Addresses that `kflow evidence` is told, which make less than [`MAX_ARGUMENTS`].
+const MOST_ADDRESSES: usize = 64;
 
 /// What may change while a trace runs.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -22,13 +24,17 @@ pub(in crate::trace) struct Wanted {
     packets: Vec<String>,
     /// Addresses of the pods whose host interfaces are watched.
     pods: BTreeSet<IpAddr>,
+    /// Addresses that the two ends have or are reached by.
+    addresses: BTreeSet<IpAddr>,
 }
 
 impl Wanted {
     /// What a scope needs.
     pub(in crate::trace) fn of(scope: &Scope) -> Self {
         let pods = pods(scope).flat_map(|pod| pod.addresses.iter().copied()).collect();
-        Self { packets: scope.seeds().iter().flat_map(flag).collect(), pods }
+        let seeds = scope.seeds();
+        let addresses = seeds.iter().map(|seed| seed.address).collect();
+        Self { packets: seeds.iter().flat_map(flag).collect(), pods, addresses }
     }
 
     /// The arguments for one place, and a first control line where they are too long.
@@ -52,6 +58,26 @@ impl Wanted {
             arguments.extend(["--way-of", "none"].map(str::to_owned));
         }
         (arguments, Some(words.join(" ")))
+    }
+
+    /// The arguments of `kflow evidence` for one place. Where there are too many addresses, connections are listed by
+    /// those of the pods, or not at all.
+    pub(in crate::trace) fn evidence(&self, place: &Place) -> Vec<String> {
+        let mut arguments = vec!["--node".to_owned(), place.node.clone()];
+        if let Some(pod) = &place.pod {
+            arguments.extend(["--pod".to_owned(), pod.clone()]);
+        }
+        match &place.side {
+            Side::Own | Side::Agent(None) => {}
+            Side::Path(path) => arguments.extend(["--netns".to_owned(), path.display().to_string()]),
+            Side::Agent(Some(address)) => {
+                arguments.extend(["--netns".to_owned(), format!("address:{address}")]);
+            }
+        }
+        let some = [&self.addresses, &self.pods].into_iter().find(|some| some.len() <= MOST_ADDRESSES);
+        let some = some.into_iter().flatten();
+        arguments.extend(some.flat_map(|address| ["--address".to_owned(), address.to_string()]));
+        arguments
     }
 
     /// The control line that makes a running capture look for this.
@@ -107,6 +133,8 @@ fn fixed(place: &Place, args: &TraceArgs) -> Vec<String> {
     for interface in args.interfaces.iter().filter(|_| place.pod.is_none()) {
         add("-i", interface.clone());
     }
+    // The namespaces of pods that are not watched are told of by their node.
+    arguments.push(format!("--drops={}", if place.pod.is_none() { "joined" } else { "own" }));
     if args.debug_bpf {
         arguments.push("--debug-bpf".to_owned());
     }

@@ -35,6 +35,7 @@ fn section() -> Section {
         os: Some("Linux 6.18".to_owned()),
         application: Some("kflow".to_owned()),
         boot_id: Some("1234".to_owned()),
+        netns: Some(4_026_531_840),
     }
 }
 

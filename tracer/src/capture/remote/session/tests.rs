@@ -196,7 +196,7 @@ impl Scene {
         let mut news = self.news;
         let mut next = || news.pop_front().map(|places| News { places, names: BTreeMap::new() });
         let order = |node: &str, place: &Place, kind| {
-            (Order { node: node.to_owned(), arguments: place.words(kind) }, None)
+            (Order { node: node.to_owned(), arguments: place.words(kind), ..Order::default() }, None)
         };
         let session = Session::start(Beginning {
             output,
