@@ -1,9 +1,12 @@
 //! Events, reports and frames to any writer.
 
+mod columns;
 pub mod json;
 pub mod line;
 pub mod pcapng;
 pub mod text;
+
+pub use columns::columns;
 
 /// A name or path that came from elsewhere, whose control characters cannot drive a terminal.
 pub fn printable(text: &str) -> String {

@@ -131,7 +131,7 @@ async fn trace(plan: &TracePlan, captures: &Captures, mut following: Following) 
             phase = stop.next() => session.enter(phase),
         }
     }
-    session.hear_out().await;
+    session.hear_out(&mut stop).await;
     session.finish()
 }
 
@@ -230,8 +230,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Waits for what the kernels say at the end, which may come after the last packet.
-    async fn hear_out(&mut self) {
+    /// Waits for what the kernels say at the end, which may come after the last packet; a signal ends the wait.
+    async fn hear_out(&mut self, stop: &mut Stop) {
         self.witnesses.conclude();
         let heard = async {
             while !self.witnesses.have_ended() {
@@ -240,7 +240,10 @@ impl<'a> Session<'a> {
             }
         };
         // Whoever has said nothing by then is told of as missing.
-        let _ = timeout(HEARING, heard).await;
+        tokio::select! {
+            _ = timeout(HEARING, heard) => {}
+            () = stop.interrupted() => {}
+        }
     }
 
     fn is_over(&self) -> bool {

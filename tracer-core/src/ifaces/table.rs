@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Interface, Room, Survey};
 use crate::evidence::{Program, ProgramHook, Tunnel};
-use crate::output::printable;
+use crate::output::{columns, printable};
 
 const TITLES: [&str; 13] = [
     "NETNS",
@@ -34,18 +34,7 @@ pub fn table(survey: &Survey, out: &mut impl io::Write) -> io::Result<()> {
         .iter()
         .flat_map(|room| room.interfaces.iter().map(|one| row(room, one, survey)))
         .collect();
-    let width =
-        |column: usize| rows.iter().map(|row: &[String; 13]| row[column].chars().count()).max().unwrap_or(0);
-    let columns: Vec<_> = (0..TITLES.len())
-        .map(|column| (column, width(column)))
-        .filter(|(_, width)| *width > 0)
-        .map(|(column, width)| (column, width.max(TITLES[column].len())))
-        .collect();
-    for row in std::iter::once(&TITLES.map(str::to_owned)).chain(&rows) {
-        let cells = columns.iter().map(|(column, width)| format!("{:<width$}", row[*column]));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+    columns(out, TITLES, &rows)
 }
 
 fn row(room: &Room, interface: &Interface, survey: &Survey) -> [String; 13] {

@@ -7,7 +7,7 @@ use crate::drops::{Dropped, Kind, Nature, Notice, Past, Whereabouts};
 use crate::flow::Protocol;
 use crate::identity::{is_cut, segments, unidentified};
 use crate::journey::Journey;
-use crate::packet::{DecodeError, Packet, TcpFlags};
+use crate::packet::{Packet, TcpFlags};
 use crate::resolve::Owner;
 use crate::timeline::{Added, FlowDrop, FlowId, Orientation, Place};
 use crate::trace::event::EventKind;
@@ -29,15 +29,10 @@ impl Tracer {
         let seen = if self.options.is_merged { frame.time } else { noted };
         let notice = frame.comment.as_ref().and_then(|comment| comment.parse::<Notice>().ok());
         let Some(notice) = notice else { return Taken::Nothing };
-        let mut packet = match self.options.decoder.decode(place.link, &frame.data, frame.original_len) {
+        let packet = match self.decode(place.link, frame) {
             Ok(packet) => packet,
-            Err(DecodeError::NotIp) => return Taken::NotIp,
-            Err(_) => {
-                self.loss.undecodable += 1;
-                return Taken::Undecodable;
-            }
+            Err(taken) => return taken,
         };
-        self.fragments.complete(&mut packet);
         let Some(whereabouts) = self.whereabouts(source, place, frame.direction, &packet, seen) else {
             return Taken::Nothing;
         };

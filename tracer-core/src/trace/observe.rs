@@ -1,7 +1,7 @@
 //! One packet of one capture.
 
 use super::{IcmpMessage, SourceId, Tracer};
-use crate::capture::Frame;
+use crate::capture::{Frame, LinkLayer};
 use crate::correlate::Piece;
 use crate::headers::HeadersId;
 use crate::identity::{PIECE_GRID_LOG2, Segment, is_cut, piece_key, segments, unidentified};
@@ -56,15 +56,10 @@ impl Tracer {
         if !self.sources[source.0].tells_end {
             self.ends.entry(node).and_modify(|end| *end = frame.time.max(*end)).or_insert(frame.time);
         }
-        let mut packet = match self.options.decoder.decode(link, &frame.data, frame.original_len) {
+        let packet = match self.decode(link, frame) {
             Ok(packet) => packet,
-            Err(DecodeError::NotIp) => return Taken::NotIp,
-            Err(_) => {
-                self.loss.undecodable += 1;
-                return Taken::Undecodable;
-            }
+            Err(taken) => return taken,
         };
-        self.fragments.complete(&mut packet);
         if is_cut(&packet) {
             self.loss.unidentified += 1;
             self.recorders.blind(node, &packet.flow, frame.time);
@@ -89,6 +84,21 @@ impl Tracer {
             self.frames.keep(observation, interface, frame, now);
         }
         Taken::Followed
+    }
+
+    /// The packet of a frame, with the ports that its first fragment told; what became of the frame if it is none.
+    pub(super) fn decode<'a>(&mut self, link: LinkLayer, frame: &'a Frame<'_>) -> Result<Packet<'a>, Taken> {
+        match self.options.decoder.decode(link, &frame.data, frame.original_len) {
+            Ok(mut packet) => {
+                self.fragments.complete(&mut packet);
+                Ok(packet)
+            }
+            Err(DecodeError::NotIp) => Err(Taken::NotIp),
+            Err(_) => {
+                self.loss.undecodable += 1;
+                Err(Taken::Undecodable)
+            }
+        }
     }
 
     /// Gathers the wire segments of a packet.

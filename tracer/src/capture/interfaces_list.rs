@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use thiserror::Error;
-use tracer_core::output::printable;
+use tracer_core::output::{columns, printable};
 use tracer_core::resolve::{ClusterState, Names, Owner};
 
 use crate::error::{Exit, ExitStatus};
@@ -50,17 +50,7 @@ pub fn list(state: Option<&ClusterState>, out: &mut impl io::Write) -> Result<()
 /// A line for each, in columns; a column that nobody fills is left out.
 fn table(out: &mut impl io::Write, entries: &[Entry], names: &Names) -> io::Result<()> {
     let rows: Vec<_> = entries.iter().map(|entry| row(entry, names)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let columns: Vec<_> = (0..TITLES.len())
-        .map(|column| (column, width(column)))
-        .filter(|(_, width)| *width > 0)
-        .map(|(column, width)| (column, width.max(TITLES[column].len())))
-        .collect();
-    for row in std::iter::once(&TITLES.map(str::to_owned)).chain(&rows) {
-        let cells = columns.iter().map(|(column, width)| format!("{:<width$}", row[*column]));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+    columns(out, TITLES, &rows)
 }
 
 fn row(entry: &Entry, names: &Names) -> [String; TITLES.len()] {

@@ -13,7 +13,7 @@ use super::{ExplainError, Knowledge, resolve, telling};
 use crate::cli::explain::ExplainArgs;
 use crate::cluster::ConnectError;
 use crate::kernel::netns::NetnsRef;
-use crate::trace::plan::read_state;
+use crate::trace::plan::{named_netns, read_state};
 
 /// Pods whose namespaces are looked for, at most.
 const MAX_PODS: usize = 16;
@@ -165,7 +165,5 @@ fn look_for(pod: &PodFacts, home: &Place) -> Option<Place> {
 }
 
 fn name_and_path<'a>(flag: &'static str, value: &'a str) -> Result<(&'a str, PathBuf), ExplainError> {
-    let parts = value.split_once("=netns:").filter(|(name, path)| !name.is_empty() && !path.is_empty());
-    let (name, path) = parts.ok_or_else(|| ExplainError::Place { flag, value: value.to_owned() })?;
-    Ok((name, PathBuf::from(path)))
+    named_netns(value).ok_or_else(|| ExplainError::Place { flag, value: value.to_owned() })
 }

@@ -109,20 +109,22 @@ pub(super) fn in_sight() -> impl Iterator<Item = (u64, File)> {
     })
 }
 
-fn named() -> impl Iterator<Item = (String, PathBuf)> {
+/// Those with names, and their files. A name may stand for something else by now, or twice for one namespace.
+pub(super) fn named() -> impl Iterator<Item = (String, PathBuf)> {
     DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten().map(|file| {
         let name = file.file_name().to_string_lossy().into_owned();
         (name, file.path())
     })
 }
 
-/// In the order of their numbers.
-fn processes() -> BTreeSet<u32> {
+/// All processes, in the order of their numbers.
+pub(super) fn processes() -> BTreeSet<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).collect()
 }
 
-fn of_process(pid: u32) -> PathBuf {
+/// The file of a process's namespace.
+pub(super) fn of_process(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/ns/net"))
 }
 

@@ -15,6 +15,7 @@ use super::ends::Ends;
 use crate::cli::trace::{Format, TraceArgs};
 use crate::cluster::{Cluster, ConnectError};
 use crate::error::{Exit, ExitStatus};
+pub(crate) use local::named_netns;
 pub use state_file::{StateFileError, read_state};
 pub(super) use wanted::Wanted;
 

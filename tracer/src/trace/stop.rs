@@ -47,12 +47,19 @@ impl Stop {
         }
     }
 
+    /// Waits for a signal, whatever the phase.
+    pub(super) async fn interrupted(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
     pub(super) async fn next(&mut self) -> Phase {
         let (time, due) = self.due.unwrap_or((Instant::now(), Phase::Settle));
         let is_timed = self.due.is_some();
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = self.interrupted() => {}
             () = sleep_until(time), if is_timed => {}
         }
         self.due = match due {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
@@ -15,6 +15,7 @@ use nix::sched::{CloneFlags, setns};
 use super::message::{self, NamespaceId};
 use super::{Neighbour, Place, Prefix};
 use crate::kernel::interfaces::IfIndex;
+use crate::kernel::namespaces;
 use crate::kernel::netlink::{Connection, NLM_F_ACK, attribute, field, put_attribute};
 
 const RTM_NEWNSID: u16 = 88;
@@ -23,9 +24,6 @@ const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
 /// `struct rtgenmsg`: the family, padded.
 const RTGENMSG_LEN: usize = 4;
-/// Where namespaces have names: those of `ip netns`, containerd and CRI-O; those of Docker.
-const DIRECTORIES: [&str; 2] = ["/run/netns", "/run/docker/netns"];
-
 /// The wanted namespaces that were found.
 #[derive(Default)]
 pub(super) struct Namespaces(BTreeMap<NamespaceId, Namespace>);
@@ -49,7 +47,7 @@ impl Namespaces {
     pub(super) fn find(connection: &mut Connection, wanted: &BTreeSet<NamespaceId>) -> Self {
         let mut found = BTreeMap::new();
         let mut seen = HashSet::new();
-        for (path, place) in named().chain(processes()) {
+        for (path, place) in candidates() {
             if found.len() == wanted.len() {
                 break;
             }
@@ -82,28 +80,16 @@ impl Namespaces {
 /// A file that stands for a namespace, and how to say which that is.
 type Candidate = (PathBuf, Box<dyn FnOnce() -> Place>);
 
-fn named() -> impl Iterator<Item = Candidate> {
-    let files = DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten();
-    files.map(|file| {
-        let name = file.file_name().to_string_lossy().into_owned();
-        (file.path(), Box::new(|| Place::Named(name)) as _)
-    })
-}
-
-/// Every process, those that were started first first.
-fn processes() -> impl Iterator<Item = Candidate> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids: BTreeSet<u32> =
-        entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).collect();
-    ids.into_iter().map(|pid| {
-        let process = Path::new("/proc").join(pid.to_string());
-        let name = process.join("comm");
+fn candidates() -> impl Iterator<Item = Candidate> {
+    let named = namespaces::named().map(|(name, path)| (path, Box::new(|| Place::Named(name)) as _));
+    let processes = namespaces::processes().into_iter().map(|pid| {
         let place = move || {
-            let name = fs::read_to_string(name).unwrap_or_default().trim_end().to_owned();
-            Place::Process { pid, name }
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            Place::Process { pid, name: name.trim_end().to_owned() }
         };
-        (process.join("ns/net"), Box::new(place) as _)
-    })
+        (namespaces::of_process(pid), Box::new(place) as _)
+    });
+    named.chain(processes)
 }
 
 /// Whether one of this namespace's links has its other end in another one.

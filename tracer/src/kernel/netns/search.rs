@@ -4,16 +4,13 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 
 use super::NetnsError;
-use crate::kernel::inventory;
-
-/// Where namespaces have names: those of `ip netns`, containerd and CRI-O; those of Docker.
-const DIRECTORIES: [&str; 3] = ["/run/netns", "/var/run/netns", "/var/run/docker/netns"];
+use crate::kernel::{inventory, namespaces};
 
 /// Looks into every namespace that has a file in sight, those with names first, and after those of processes too.
 ///
@@ -21,9 +18,9 @@ const DIRECTORIES: [&str; 3] = ["/run/netns", "/var/run/netns", "/var/run/docker
 /// link to.
 pub(super) fn find(address: IpAddr) -> Result<PathBuf, NetnsError> {
     let mut search = Search { address, seen: HashSet::new(), found: Vec::new(), looked: 0, closed: 0 };
-    search.through(DIRECTORIES.iter().flat_map(|directory| files_of(Path::new(directory))));
+    search.through(namespaces::named().map(|(_, path)| path));
     if search.found.is_empty() {
-        search.through(processes());
+        search.through(namespaces::processes().into_iter().map(namespaces::of_process));
     }
     let Search { mut found, looked, closed, .. } = search;
     if found.len() > 1 {
@@ -77,15 +74,4 @@ fn has_address(file: &File, address: IpAddr) -> Option<bool> {
         inventory::own_addresses().ok().map(|own| own.contains(&address))
     };
     thread::scope(|scope| scope.spawn(look).join()).ok().flatten()
-}
-
-fn files_of(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-fn processes() -> impl Iterator<Item = PathBuf> {
-    let is_process = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok())
-    };
-    files_of(Path::new("/proc")).filter(is_process).map(|path| path.join("ns/net"))
 }

@@ -34,7 +34,11 @@ pub(super) fn places(args: &TraceArgs, state: &ClusterState) -> Result<Vec<Place
 }
 
 fn name_and_path<'a>(flag: &'static str, value: &'a str) -> Result<(&'a str, PathBuf), PlanError> {
+    named_netns(value).ok_or_else(|| PlanError::Place { flag, value: value.to_owned() })
+}
+
+/// The two parts of NAME=netns:PATH; absent where it has another form.
+pub(crate) fn named_netns(value: &str) -> Option<(&str, PathBuf)> {
     let parts = value.split_once("=netns:").filter(|(name, path)| !name.is_empty() && !path.is_empty());
-    let (name, path) = parts.ok_or_else(|| PlanError::Place { flag, value: value.to_owned() })?;
-    Ok((name, PathBuf::from(path)))
+    parts.map(|(name, path)| (name, PathBuf::from(path)))
 }
