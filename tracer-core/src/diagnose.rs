@@ -10,10 +10,12 @@
 //! The best finding is the verdict, what others say of the same place stays as evidence. A cause is named only where
 //! something besides its effect speaks for it; else the outcome stands alone. A flow without failures has no cause.
 
+mod afterthought;
 mod case;
 mod choose;
 mod delta;
 mod dns;
+mod duplicates;
 mod failure;
 mod finding;
 mod firewall;
@@ -67,6 +69,7 @@ const RULES: &[&[Rule]] = &[
     looping::RULES,
     tunnels::RULES,
     neighbours::RULES,
+    duplicates::RULES,
     firewall::RULES,
     reverse::RULES,
     routing::RULES,

@@ -5,20 +5,24 @@ pub(crate) mod dns;
 mod extent;
 mod flow;
 mod lane;
+mod path;
 mod peaks;
 mod round;
 mod samples;
 mod sequence;
+mod step;
 
 pub use change::{Change, changes};
 pub use dns::{Answer, DnsNews, Lookup, Lookups};
 pub use extent::Extent;
 pub use flow::{Flow, FlowDrop, Orientation, QuotedError, TcpProgress};
-pub use lane::{Circumstances, Lane, News, PathCount, Place, StepSamples, is_beginning};
+pub use lane::{Lane, News};
+pub use path::{Circumstances, PathCount, Place, is_beginning};
 pub use peaks::Peaks;
 pub use round::RoundTrips;
 pub use samples::{Samples, quantile};
 pub use sequence::{Earlier, PathId, Sequence, Window};
+pub use step::StepSamples;
 
 use crate::correlate::Related;
 use crate::flow::FlowKey;

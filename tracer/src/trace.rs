@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracer_core::diagnose::{self, Grounds};
 use tracer_core::evidence::Evidence;
 use tracer_core::flow::Port;
@@ -45,8 +45,12 @@ use witness::Witnesses;
 const QUEUE: usize = 64;
 /// How often windows are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the kernels' evidence is waited for, at the beginning and at the end.
+/// How long the kernels' evidence is waited for at the beginning.
 const HEARING: Duration = Duration::from_secs(5);
+/// How long it is waited for at the end, where nobody waits for packets any more.
+const LAST_HEARING: Duration = Duration::from_secs(20);
+/// After how long the user is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// An origin for the trace's own clock, far enough from zero to subtract a window from it.
 const ORIGIN: u64 = 1 << 62;
 
@@ -233,16 +237,23 @@ impl<'a> Session<'a> {
     /// Waits for what the kernels say at the end, which may come after the last packet; a signal ends the wait.
     async fn hear_out(&mut self, stop: &mut Stop) {
         self.witnesses.conclude();
-        let heard = async {
-            while !self.witnesses.have_ended() {
-                let Some(message) = self.receiver.recv().await else { break };
-                self.take(message);
+        let (told, end) = (Instant::now() + PATIENCE, Instant::now() + LAST_HEARING);
+        let mut is_told = false;
+        while !self.witnesses.have_ended() {
+            tokio::select! {
+                message = self.receiver.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => return,
+                },
+                () = sleep_until(told), if !is_told => {
+                    is_told = true;
+                    let awaited = self.witnesses.awaited().join(", ");
+                    eprintln!("kflow: waiting for the evidence of {awaited}; Ctrl-C ends without it");
+                }
+                // Whoever has said nothing by then is told of as missing.
+                () = sleep_until(end) => return,
+                () = stop.interrupted() => return,
             }
-        };
-        // Whoever has said nothing by then is told of as missing.
-        tokio::select! {
-            _ = timeout(HEARING, heard) => {}
-            () = stop.interrupted() => {}
         }
     }
 

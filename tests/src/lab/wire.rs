@@ -70,6 +70,13 @@ impl Wire {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (entry, exit) = (format!("in{number}"), format!("out{number}"));
         let devices = ns.run(|| Ok::<_, LabError>((tun::tap(&entry)?, tun::tap(&exit)?)))??;
+        // A switch does not look into packets: the kernel's bridge would drop what has a wrong header (`br_validate_ipv4`).
+        run(
+            ns,
+            "sysctl",
+            &["-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0"],
+            "",
+        )?;
         // The bridge must not learn that the sender is behind the exit.
         let batch = format!(
             "link set {entry} up
@@ -118,11 +125,13 @@ impl Relay {
             if self.wait().is_err() {
                 return;
             }
-            self.release();
-            if let Ok(len) = self.devices.0.read(&mut frame) {
+            // Frames that came while this thread had no processor overtake those that are kept.
+            for _ in 0..KEPT {
+                let Ok(len) = self.devices.0.read(&mut frame) else { break };
                 let is_meant = self.random.number() % 1000 < u64::from(per_mille);
                 self.pass(&mut frame[..len], is_meant);
             }
+            self.release();
         }
     }
 

@@ -218,21 +218,24 @@ impl Case<'_> {
 }
 
 impl<'a> Case<'a> {
-    /// Packets that came into the namespace of their end and that nobody there answered; absent where something failed on
-    /// the way.
+    /// Packets that came into the namespace of their end and that nobody there answered, though an answer belongs to them;
+    /// absent where something failed on the way.
     pub(super) fn arrival(&self) -> Option<Failure<'a>> {
-        let lane = self.lane(Orientation::Forward);
-        let last = lane.hops.last()?;
-        let is_in = last.direction == Some(Direction::Ingress) && lane.delivered > 0;
         let expects_answer = self.flow.protocol == Protocol::TCP
             || self.flow.protocol.is_icmp()
             || self.flow.dns.is_some()
             || !self.flow.icmp_errors.is_empty();
-        (is_in
-            && expects_answer
-            && !self.is_answered()
-            && self.failures_of(Orientation::Forward).next().is_none())
-        .then(|| {
+        self.unanswered().filter(|_| expects_answer)
+    }
+
+    /// Packets that came into the namespace of their end and that nobody there answered; absent where something failed on
+    /// the way. With UDP that may be as it should.
+    pub(super) fn unanswered(&self) -> Option<Failure<'a>> {
+        let lane = self.lane(Orientation::Forward);
+        let last = lane.hops.last()?;
+        let is_in = last.direction == Some(Direction::Ingress) && lane.delivered > 0;
+        let fails = self.failures_of(Orientation::Forward).next().is_some();
+        (is_in && !self.is_answered() && !fails).then(|| {
             let mut failure = super::failure::at(self.flow.protocol, last, Orientation::Forward);
             failure.packets = lane.delivered;
             failure

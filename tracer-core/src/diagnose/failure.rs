@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::afterthought::is_passed_over;
 use super::case::Case;
 use super::verdict::{Fact, Source, Spot};
 use super::words;
@@ -140,8 +141,10 @@ fn lane<'a>(
             None => failures.push(of_stop(flow.protocol, stop, direction)),
         }
     }
-    let is_meant =
-        |drop: &&DropReport| !drop.is_benign && drop.tuple.protocol == flow.protocol && is_ours(drop);
+    let is_meant = |drop: &&DropReport| {
+        let is_theirs = drop.tuple.protocol == flow.protocol && is_ours(drop);
+        is_theirs && !drop.is_benign && !is_passed_over(flow, drop, direction)
+    };
     for drop in lane.drops.iter().filter(is_meant) {
         add(&mut failures, lane, drop, direction);
     }

@@ -8,7 +8,7 @@ use super::finding::{Finding, Rank, Rule};
 use super::nexthop::next_hops;
 use super::verdict::{Cause, Fact, Outcome, Source, Spot};
 use super::words;
-use crate::evidence::{Evidence, Link, Program, ProgramHook, Route, RouteKind, Snapshot};
+use crate::evidence::{Evidence, Link, Prefix, Program, ProgramHook, Route, RouteKind, Snapshot};
 use crate::report::Hop;
 use crate::units::Direction;
 
@@ -132,8 +132,15 @@ fn tie(
     }
     let homes = both.map(|address| case.home(address));
     let is_home = homes.contains(&Some(snapshot.node.as_str()));
-    if is_tunnel(link) && is_home && homes[0] != homes[1] && !link.addresses.is_empty() {
-        return Some("packets between the nodes are put into it".to_owned());
+    if is_home && homes[0] != homes[1] {
+        if let Some(near) = neighbour_of(link, addresses) {
+            return Some(format!("{near} is in its network"));
+        }
+        let is_counterpart = |other: &str| has_counterpart(case, other, link, both);
+        if is_tunnel(link) && (!link.addresses.is_empty() || homes.into_iter().flatten().any(is_counterpart))
+        {
+            return Some("packets between the nodes are put into it".to_owned());
+        }
     }
     let of_pods = case
         .grounds
@@ -163,6 +170,24 @@ fn tie(
     lonely.then_some(unreached).flatten().map(|address| format!("{address} has lost its route"))
 }
 
+/// An address that packets need, of a network that a link is in.
+fn neighbour_of(link: &Link, addresses: &[IpAddr]) -> Option<IpAddr> {
+    link.addresses.iter().find_map(|own| {
+        let network = Prefix { address: own.address, length: own.prefix };
+        addresses.iter().copied().find(|address| *address != own.address && network.contains(*address))
+    })
+}
+
+/// Whether another node has such a link, and sends packets of the flow by it: a link that is down has lost its addresses of
+/// IPv6, and the routes by it.
+fn has_counterpart(case: &Case<'_>, node: &str, link: &Link, ends: [IpAddr; 2]) -> bool {
+    let Some(snapshot) = case.evidence(node, None).map(Evidence::last) else { return false };
+    let Some(other) = snapshot.link_named(&link.name).filter(|other| other.kind == link.kind) else {
+        return false;
+    };
+    other.is_up && ends.into_iter().any(|address| leads(snapshot, address, other))
+}
+
 /// Whether the best route to an address, usable or not, is by a link.
 fn leads(snapshot: &Snapshot, address: IpAddr, link: &Link) -> bool {
     best(snapshot, address).is_some_and(|route| route.prefix > 0 && route.link == Some(link.index))
@@ -176,7 +201,7 @@ fn has_own_route(snapshot: &Snapshot, address: IpAddr) -> bool {
 /// The most specific route of all tables, those of links that are down included.
 fn best(snapshot: &Snapshot, address: IpAddr) -> Option<&Route> {
     let covers = |route: &&Route| {
-        let prefix = crate::evidence::Prefix { address: route.destination, length: route.prefix };
+        let prefix = Prefix { address: route.destination, length: route.prefix };
         prefix.contains(address)
     };
     snapshot.routes.iter().filter(covers).max_by_key(|route| route.prefix)

@@ -11,7 +11,6 @@ use super::passage::{Passage, route};
 use super::verdict::{Cause, Fact, Outcome, Source, Spot};
 use super::words;
 use crate::evidence::{Evidence, Lookup, Route, RouteAnswer, RouteKind, Snapshot};
-use crate::flow::Protocol;
 use crate::report::Hop;
 use crate::timeline::Orientation;
 use crate::units::Direction;
@@ -197,13 +196,14 @@ pub(super) fn route_text(route: &Route, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Packets that arrived, and whose answers have no route.
+/// Packets that arrived, and whose answers have no route: strong where an answer belongs to them, or where counters say that
+/// one was tried; else a hint.
 fn way_back(case: &Case<'_>) -> Vec<Finding> {
     way_back_of(case).into_iter().collect()
 }
 
 fn way_back_of(case: &Case<'_>) -> Option<Finding> {
-    let arrival = case.arrival()?;
+    let arrival = case.unanswered()?;
     let evidence = case.evidence_of(&arrival)?;
     let (back, own) = (arrival.tuple.source.address, arrival.tuple.destination.address);
     let passage = Passage::of(case, &arrival).pop()?;
@@ -212,11 +212,10 @@ fn way_back_of(case: &Case<'_>) -> Option<Finding> {
     let actor = words::actor(&arrival.spot);
     let fault =
         fault(&passage, &answer, back, &actor).filter(|fault| fault.cause != Cause::ForwardingDisabled)?;
-    if !case.flow.protocol.is_icmp() && case.flow.protocol != Protocol::TCP && risen(evidence).is_empty() {
-        return None;
-    }
+    let is_tried = case.arrival().is_some() || !risen(evidence).is_empty();
+    let rank = if is_tried { Rank::Strong } else { Rank::Hint };
     let summary = format!("{actor} cannot answer {}: {}", case.subject(&arrival), fault.text);
-    let mut finding = Finding::of(&arrival, fault.cause, Rank::Strong, Outcome::OneWay, summary)
+    let mut finding = Finding::of(&arrival, fault.cause, rank, Outcome::OneWay, summary)
         .fact(Fact::of(fault.source, evidence.last(), fault.fact))
         .remedy(fault.remedy);
     for fact in risen(evidence) {

@@ -1,5 +1,6 @@
 //! Stories of path causes: a flow, what the nodes say, and the verdict.
 
+mod duplicates;
 mod firewall;
 mod healthy;
 mod links;

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use super::case::{Case, is_tunnel};
 use super::failure::{Certainty, Failure};
 use super::finding::{Finding, Rank, Rule};
+use super::firewall::Told;
 use super::looping;
-use super::nexthop::{fdb_entry, is_unanswered, neighbour, next_hops};
+use super::nexthop::{far_end, fdb_entry, is_unanswered, neighbour, next_hops};
 use super::routing::{route_text, way_of};
 use super::verdict::{Cause, Fact, Outcome, Source, Spot};
 use crate::evidence::{Lookup, RouteAnswer, RouteKind, Snapshot};
-use crate::packet::TunnelKind;
+use crate::packet::{Tunnel, TunnelKind};
 use crate::report::Hop;
 use crate::resolve::Owner;
 use crate::timeline::Orientation;
@@ -48,35 +49,64 @@ fn wrong_peer(case: &Case<'_>) -> Vec<Finding> {
 }
 
 fn wrong_peer_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding> {
-    let way = way_of(case, failure);
-    let hop = *way.iter().find(|hop| !hop.tunnels.is_empty())?;
-    let tunnel = hop.tunnels[0];
-    let destination = hop.destination.endpoint.address;
+    let wrapped = wrapped(case, failure)?;
+    let (tunnel, destination, sender) = (wrapped.tunnel, wrapped.destination, wrapped.sender);
     let home = case.home(destination)?;
     let reached = case.node_at(tunnel.destination);
-    if reached == Some(home) || (reached.is_none() && !is_known(case, home)) {
+    let is_right = reached == Some(home) || (reached.is_none() && !is_known(case, home));
+    if is_right || looping::is_loop(case, failure) {
         return None;
     }
     let who = reached.map_or_else(|| "nobody's that is known".to_owned(), |node| format!("that of {node}"));
     let text = format!(
-        "{} sent {} in {} to {}, {who}, but {destination} is on {home}",
-        hop.node,
+        "{sender} sent {} in {} to {}, {who}, but {destination} is on {home}",
         case.subject(failure),
         tunnel.kind,
         tunnel.destination
     );
-    let mut finding = Finding::of(failure, Cause::TunnelPeerWrong, Rank::Proof, Outcome::BlackHoled, text)
-        .at(at_sender(hop))
+    let rank =
+        if reached.is_some_and(|node| is_dropped_at(failure, node)) { Rank::Hint } else { Rank::Proof };
+    let mut finding = Finding::of(failure, Cause::TunnelPeerWrong, rank, Outcome::BlackHoled, text)
+        .at(wrapped.at)
         .remedy(format!(
-            "on {} mend the entry for {destination} (route, forwarding table of the tunnel): the peer is {home}",
-            hop.node
+            "on {sender} mend the entry for {destination} (route, forwarding table of the tunnel): the peer is {home}"
         ));
-    if let Some(snapshot) = case.evidence(&hop.node, None).map(crate::evidence::Evidence::last) {
+    if let Some(snapshot) = case.evidence(sender, None).map(crate::evidence::Evidence::last) {
         for fact in entries(snapshot, destination) {
             finding = finding.fact(fact);
         }
     }
     Some(finding.fact(Fact::general(Source::Cluster, format!("{destination} is on {home}"))))
+}
+
+/// Whether the node that packets were led to took them, and dropped them for a reason that its kernel tells: it may be a
+/// router on their way.
+fn is_dropped_at(failure: &Failure<'_>, node: &str) -> bool {
+    failure.spot.node.as_deref() == Some(node) && Told::of(failure) != Told::Nothing
+}
+
+/// What was around packets first, and who had wrapped them.
+struct Wrapped<'a> {
+    tunnel: Tunnel,
+    destination: IpAddr,
+    sender: &'a str,
+    at: Spot,
+}
+
+/// By the first hop that saw them wrapped; where none did, by what its kernel dropped.
+fn wrapped<'a>(case: &Case<'a>, failure: &'a Failure<'a>) -> Option<Wrapped<'a>> {
+    let way = way_of(case, failure);
+    if let Some(hop) = way.into_iter().find(|hop| !hop.tunnels.is_empty()) {
+        let (tunnel, destination) = (*hop.tunnels.first()?, hop.destination.endpoint.address);
+        return Some(Wrapped { tunnel, destination, sender: &hop.node, at: at_sender(hop) });
+    }
+    let (tunnel, sender) = (*failure.tunnels.first()?, failure.spot.node.as_deref()?);
+    (case.node_at(tunnel.source) == Some(sender)).then(|| Wrapped {
+        tunnel,
+        destination: failure.tuple.destination.address,
+        sender,
+        at: failure.spot.clone(),
+    })
 }
 
 /// Whether the addresses of a node are known, so that an address can be said not to be one of them.
@@ -117,12 +147,10 @@ fn no_peer_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding> {
     let hops = next_hops(snapshot, destination, Some(source), failure.input);
     let hop = *hops.iter().find(|hop| is_tunnel(hop.link))?;
     let entry = fdb_entry(snapshot, hop.link, hop.address);
-    let remote = entry.and_then(|entry| entry.remote);
-    let is_missing = hop.link.kind.0 == "vxlan" && remote.is_none() && {
-        let fixed = hop.link.tunnel.as_ref().and_then(|tunnel| tunnel.remote);
-        fixed.is_none_or(|remote| remote.is_unspecified())
-    };
-    let is_wrong = remote.is_some_and(|remote| case.node_at(remote).is_some_and(|other| other != home));
+    let remote = far_end(snapshot, hop.link, hop.address);
+    let is_missing = hop.link.kind.0 == "vxlan" && remote.is_none();
+    let is_anothers = |remote| case.node_at(remote).map_or(is_known(case, home), |other| other != home);
+    let is_wrong = remote.is_some_and(is_anothers);
     if !is_missing && !is_wrong {
         return None;
     }
@@ -137,7 +165,7 @@ fn no_peer_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding> {
         Finding::of(failure, Cause::TunnelPeerWrong, rank, Outcome::Dropped, text).fact(Fact::of(
             Source::Links,
             snapshot,
-            if entry.is_some() {
+            if entry.is_some() || remote.is_some() {
                 what.clone()
             } else {
                 format!("no forwarding entry of {link} for {}", hop.address)
@@ -178,7 +206,8 @@ fn wrong_next_node_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding
             hop.node,
             case.subject(failure)
         );
-        let finding = Finding::of(failure, Cause::TunnelPeerWrong, Rank::Strong, Outcome::BlackHoled, text)
+        let rank = if is_dropped_at(failure, other) { Rank::Hint } else { Rank::Strong };
+        let finding = Finding::of(failure, Cause::TunnelPeerWrong, rank, Outcome::BlackHoled, text)
             .at(at_sender(hop))
             .fact(Fact::of(Source::Routes, snapshot, format!("route {}", route_text(route, snapshot))))
             .fact(Fact::general(Source::Cluster, format!("{destination} is on {home}")));

@@ -28,7 +28,8 @@ const COUNTERS: [&str; 8] = [
 ];
 /// Packets that have to overtake others before it is told.
 const REORDERED_AT_LEAST: u64 = 2;
-/// And one in so many of all: processors overtake each other now and then on a way that is in order.
+/// And one in so many of all, or of all sent again though nothing was lost: processors overtake each other now and then on
+/// a way that is in order.
 const REORDERED_OF: u64 = 20;
 
 /// Packets that were changed on their way.
@@ -125,15 +126,18 @@ fn quiet(case: &Case<'_>, hop: &Hop, verb: &str) -> Option<Fact> {
 fn reordering(case: &Case<'_>) -> Vec<Finding> {
     [Orientation::Forward, Orientation::Reply]
         .into_iter()
-        .filter_map(|direction| reordered(case.lane(direction), case))
+        .filter_map(|direction| reordered(case.lane(direction)))
         .collect()
 }
 
-fn reordered(lane: &LaneReport, case: &Case<'_>) -> Option<Finding> {
+fn reordered(lane: &LaneReport) -> Option<Finding> {
+    let arrived = lane.retransmitted.iter().filter(|again| again.stopped_after.is_none());
+    let again: u64 = arrived.map(|again| again.packets).sum();
     lane.reordered.iter().find_map(|order| {
         let index = lane.hops.iter().position(|hop| hop.place() == order.at)?;
         let (before, hop) = (lane.hops.get(index.checked_sub(1)?)?, &lane.hops[index]);
-        let is_many = order.packets >= REORDERED_AT_LEAST && order.packets * REORDERED_OF >= hop.packets;
+        let share = order.packets.max(again) * REORDERED_OF;
+        let is_many = order.packets >= REORDERED_AT_LEAST && share >= hop.packets;
         if before.node == hop.node || !is_many {
             return None;
         }
@@ -145,7 +149,6 @@ fn reordered(lane: &LaneReport, case: &Case<'_>) -> Option<Finding> {
             words::place(&hop.place())
         );
         let at = Spot { node: None, pod: None, after: Some(before.place()), before: Some(hop.place()) };
-        let again: u64 = lane.retransmitted.iter().filter(|again| again.stopped_after.is_none()).map(|again| again.packets).sum();
         let mut finding =
             Finding::new(Cause::WireReordering, Rank::Hint, Outcome::Slow, text).at(at).packets(order.packets).fact(Fact {
                 source: Source::Packets,
@@ -157,7 +160,6 @@ fn reordered(lane: &LaneReport, case: &Case<'_>) -> Option<Finding> {
             let text = format!("{} sent again though nothing of them was lost", words::count(again, "segment"));
             finding = finding.fact(Fact::general(Source::Packets, text));
         }
-        let _ = case;
         Some(finding.remedy(format!(
             "look for paths of different length between {} and {} (bonds, equal-cost routes, queues of a shaper)",
             before.node, hop.node

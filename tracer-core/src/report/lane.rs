@@ -116,10 +116,19 @@ pub struct Stop {
     pub extent: Option<Extent>,
 }
 
+/// Whether the other side sent what it sends only to those whom it has heard. Answers are heard by whom TCP acknowledges them;
+/// other protocols send on without.
+fn is_answered(flow: &Flow, orientation: Orientation) -> bool {
+    match orientation {
+        Orientation::Forward => flow.lane(Orientation::Reply).segments() > 0,
+        Orientation::Reply => flow.tcp.acknowledged,
+    }
+}
+
 impl Reporter<'_> {
     pub(super) fn lane(&self, flow: &Flow, orientation: Orientation) -> LaneReport {
         let lane = flow.lane(orientation);
-        let is_answered = flow.lane(orientation.reversed()).segments() > 0;
+        let is_answered = is_answered(flow, orientation);
         let retransmitted = self.retransmitted(lane);
         let mut report = LaneReport {
             packets: lane.segments(),

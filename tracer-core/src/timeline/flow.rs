@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::dns::{DnsNews, Lookups};
-use super::lane::{Circumstances, Lane, News, Place};
+use super::lane::{Lane, News};
+use super::path::{Circumstances, Place};
 use crate::drops::KindId;
 use crate::flow::{FlowKey, Protocol};
 use crate::journey::{Confidence, Journey};
@@ -108,6 +109,8 @@ pub struct TcpProgress {
     pub opened: bool,
     /// A SYN with ACK was seen.
     pub answered: bool,
+    /// The one who opened it sent what only one sends who has heard an answer.
+    pub acknowledged: bool,
     /// Each side's FIN: forward, reply.
     pub finished: (bool, bool),
     /// Who sent a RST first.
@@ -268,6 +271,8 @@ impl TcpProgress {
         } else if flags.any(TcpFlags::SYN) {
             self.answered = true;
             self.note_answer(journey);
+        } else if orientation == Orientation::Forward && !flags.any(TcpFlags::RST) {
+            self.acknowledged = true;
         }
         if flags.any(TcpFlags::FIN) {
             match orientation {
@@ -298,6 +303,7 @@ impl TcpProgress {
         };
         self.opened |= other.opened;
         self.answered |= other.answered;
+        self.acknowledged |= other.acknowledged;
         self.finished = (self.finished.0 || forward, self.finished.1 || reply);
         let reset = match orientation {
             Orientation::Forward => other.reset,

@@ -1,111 +1,18 @@
 //! One direction of a flow: the paths that its packets took.
 
-use std::collections::BTreeMap;
-
-use super::extent::Extent;
-use super::peaks::Peaks;
+use super::path::{Circumstances, PathCount, Place};
 use super::round::RoundTrips;
-use super::samples::Samples;
 use super::sequence::{Earlier, PathId, Sequence, Window};
+use super::step::StepSamples;
 use crate::clock::Crossing;
 use crate::flow::Protocol;
-use crate::headers::HeadersId;
 use crate::journey::{Confidence, Journey, Sighting};
-use crate::loss::Cloud;
-use crate::point::Point;
 use crate::units::Timestamp;
 
 /// Distinct paths kept for one direction of a flow; the rest is counted.
 const MAX_PATHS: usize = 256;
 /// A direction with fewer segments has no usual path yet.
 const YOUNG: u64 = 16;
-
-/// A place on a path: the observation point and what packets wear there.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Place {
-    /// Where.
-    pub point: Point,
-    /// What they wear.
-    pub headers: HeadersId,
-}
-
-impl Place {
-    /// The place of one sighting.
-    pub fn of(hop: &Sighting) -> Self {
-        Self { point: hop.point, headers: hop.headers }
-    }
-}
-
-/// Journeys that took one path.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct PathCount {
-    /// Wire segments, without duplicates that arose on the way.
-    pub segments: u64,
-    /// Of these, such that may have gone on unseen: at an edge of the trace, or with more than one translation
-    /// that fits.
-    pub open_ended: u64,
-    /// Of these, such that were recognised by order only.
-    pub ordinal: u64,
-    /// Of these, such of which only the number is certain.
-    pub counted: u64,
-    /// Of these, fragments other than the first of their packets.
-    pub fragments: u64,
-    /// Transport payload bytes.
-    pub payload: u64,
-    /// Duplicates that arose on the way, before the path's first place.
-    pub copies: u64,
-    /// Of the segments, such as a kernel says that it dropped after the path's last place.
-    pub dropped: u64,
-    /// Segments in whose time some node may not have recorded them.
-    pub clouded: BTreeMap<Cloud, u64>,
-    /// Their lengths and times; absent without any.
-    pub extent: Option<Extent>,
-}
-
-impl PathCount {
-    fn absorb(&mut self, other: Self) {
-        self.segments += other.segments;
-        self.open_ended += other.open_ended;
-        self.ordinal += other.ordinal;
-        self.counted += other.counted;
-        self.fragments += other.fragments;
-        self.payload += other.payload;
-        self.copies += other.copies;
-        self.dropped += other.dropped;
-        self.extent = Extent::join(self.extent, other.extent);
-        for (cloud, count) in other.clouded {
-            *self.clouded.entry(cloud).or_default() += count;
-        }
-    }
-}
-
-/// What is known of a journey besides its hops.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Circumstances<'a> {
-    /// It began before every point was watched, or the trace ended too soon after it.
-    pub is_at_edge: bool,
-    /// Why nodes may not have recorded it.
-    pub clouded: &'a [Cloud],
-    /// For each step between hops with clocks of their own, the two times; absent for one clock.
-    pub crossings: &'a [Option<Crossing>],
-    /// How often some clock was stepped so far: times before and after that have no order.
-    pub clock_steps: u64,
-    /// A kernel says that it dropped it after its last hop.
-    pub is_dropped: bool,
-}
-
-/// Times of one step.
-#[derive(Clone, Debug, Default)]
-pub struct StepSamples {
-    /// By one clock, in nanoseconds.
-    pub local: Samples<i64>,
-    /// By two clocks.
-    pub between: Samples<Crossing>,
-    /// The longest by one clock, and when their packets were at the first of the two hops.
-    pub local_peaks: Peaks<i64>,
-    /// The same by two clocks.
-    pub between_peaks: Peaks<Crossing>,
-}
 
 #[derive(Clone, Debug)]
 struct Path {
@@ -216,21 +123,7 @@ impl Lane {
             count.copies += 1;
             return news;
         }
-        count.segments += 1;
-        count.open_ended += u64::from(
-            circumstances.is_at_edge
-                || (journey.confidence == Confidence::Unknown && !circumstances.is_dropped),
-        );
-        count.ordinal += u64::from(journey.confidence == Confidence::Ordinal);
-        count.counted += u64::from(journey.confidence == Confidence::Flow);
-        count.fragments += u64::from(journey.segment.may_vanish && !circumstances.is_dropped);
-        count.dropped += u64::from(circumstances.is_dropped);
-        count.payload += u64::from(journey.segment.payload_len);
-        let extent = Extent::of(journey.segment.payload_len, journey.first().time);
-        count.extent = Extent::join(count.extent, Some(extent));
-        for cloud in circumstances.clouded {
-            *count.clouded.entry(*cloud).or_default() += 1;
-        }
+        count.note(journey, circumstances);
         if protocol == Protocol::TCP {
             let is_short = path.places.len() < self.longest || young;
             news.retransmission = self.sequence.note_while(&journey.segment, id, is_short, is_closed);
@@ -265,10 +158,7 @@ impl Lane {
         }
         for step in other.steps {
             let number = self.step_number(step.from, step.to);
-            self.steps[number].samples.local.merge(&step.samples.local);
-            self.steps[number].samples.between.merge(&step.samples.between);
-            self.steps[number].samples.local_peaks.merge(&step.samples.local_peaks);
-            self.steps[number].samples.between_peaks.merge(&step.samples.between_peaks);
+            self.steps[number].samples.merge(&step.samples);
         }
         self.round_trips.absorb(&other.round_trips);
         self.span = match (self.span, other.span) {
@@ -437,22 +327,8 @@ impl Lane {
         let stops = &self.paths[number].stops;
         for (index, pair) in hops.windows(2).enumerate() {
             let samples = &mut self.steps[stops[index + 1].step].samples;
-            if let Some(crossing) = crossings.get(index).copied().flatten() {
-                samples.between.add(crossing);
-                samples.between_peaks.add(crossing, pair[0].time);
-            } else {
-                let difference = pair[1].time.since(pair[0].time);
-                samples.local.add(difference);
-                samples.local_peaks.add(difference, pair[0].time);
-            }
+            let crossing = crossings.get(index).copied().flatten();
+            samples.note(&pair[0], &pair[1], crossing);
         }
     }
-}
-
-/// Whether `part` is the beginning of `whole` as far as it goes, places that recorded nothing passed over.
-pub fn is_beginning(part: &[Place], whole: &[Place]) -> bool {
-    let Some(last) = part.last() else { return false };
-    let Some(end) = whole.iter().position(|place| place == last) else { return false };
-    let mut rest = whole[..=end].iter();
-    part.iter().all(|place| rest.any(|candidate| candidate == place)) && end + 1 < whole.len()
 }

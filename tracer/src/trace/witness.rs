@@ -106,6 +106,11 @@ impl Witnesses {
         self.0.iter().all(|witness| witness.has_ended)
     }
 
+    /// Of which places more may come.
+    pub(super) fn awaited(&self) -> Vec<&str> {
+        self.0.iter().filter(|witness| !witness.has_ended).map(|witness| witness.place.label()).collect()
+    }
+
     /// Asks them to tell how things are now, and to end.
     pub(super) fn conclude(&mut self) {
         for witness in &mut self.0 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::names::{DEST, N1, N2, SRC};
+use super::names::{DEST, MASTER, N1, N2, SRC};
 use crate::{
     Overlay::{self, Ipip, None, Vxlan},
     faults::variant::{
@@ -47,7 +47,11 @@ fn made(cause: &'static str, what: impl Fn(usize, &Scene) -> (String, Effect, u1
         let (from, to) = if is_request { (N2, N1) } else { (N1, N2) };
         let wire = Wire { effect, from, filter: filter(scene.family), per_mille };
         let side = if is_request { "request" } else { "answer" };
-        let variant = Variant::new(format!("{what}, {side}"), scene, cause, Between(from, to));
+        let is_by_master = scene.way == Way::NodePort;
+        let mut variant = Variant::new(format!("{what}, {side}"), scene, cause, Between(from, to));
+        if is_by_master {
+            variant = variant.or_at(Between(from, MASTER));
+        }
         (variant.step(Step::Wire(wire)), is_request)
     })
     .collect()
@@ -84,7 +88,9 @@ pub(super) fn reordering() -> Vec<Variant> {
             (Tcp, false) => Traffic::Rounds { count: 4, up: 200, down: 120_000 },
             (Udp | Icmp, _) => Traffic::Burst { count: 200, len: 300 },
         };
-        variant.works(Works::Perhaps).send(traffic)
+        // A wire carries no frame above its MTU: without this a round is two or three super-packets.
+        let sender = if is_request { SRC } else { DEST };
+        variant.run(sender, "ethtool -K eth0 tso off gso off").works(Works::Perhaps).send(traffic)
     };
     variants.into_iter().map(with_traffic).collect()
 }

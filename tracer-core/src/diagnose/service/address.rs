@@ -51,14 +51,16 @@ pub(super) fn unserved(case: &Case<'_>) -> Vec<Finding> {
 
 /// A pod's packet comes back to it with its own address as source:
 ///
-/// 1. One of the flow's tuples has the same address at both ends, and the packets had been sent to another one.
+/// 1. One of the flow's tuples has the same address at both ends, and the packets had been sent to another one. What a
+///    kernel told itself of them (ICMP) is not one of these.
 /// 2. Nobody answered.
 pub(super) fn hairpin(case: &Case<'_>) -> Vec<Finding> {
     let aim = Aim::of(case);
     let source = case.flow.source.endpoint;
     let is_own = aim.front.address == source.address || source.address.is_loopback();
     let comes_back = wore(case, |tuple| {
-        tuple.source.address == source.address && tuple.destination.address == source.address
+        let is_theirs = tuple.protocol == case.flow.protocol;
+        is_theirs && tuple.source.address == source.address && tuple.destination.address == source.address
     });
     if is_own || !comes_back || case.is_answered() {
         return Vec::new();

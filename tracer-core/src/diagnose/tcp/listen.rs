@@ -10,16 +10,19 @@ use crate::evidence::{Evidence, Snapshot, Socket, SocketState};
 use crate::flow::{Endpoint, Protocol};
 use crate::report::{FlowReport, LaneReport};
 
-/// Counters of connections that a listener did not take, by the names of `nstat` (net/ipv4/proc.c).
-const COUNTERS: [&str; 4] =
-    ["TcpExtListenOverflows", "TcpExtListenDrops", "TcpExtTCPReqQFullDrop", "TcpExtTCPReqQFullDoCookies"];
+/// Counters of connections that a listener had no room for, by the names of `nstat` (net/ipv4/proc.c).
+const COUNTERS: [&str; 3] = ["TcpExtListenOverflows", "TcpExtTCPReqQFullDrop", "TcpExtTCPReqQFullDoCookies"];
+/// Counts connections that were not taken for any reason: want of room, of memory, of a route back
+/// (`tcp_conn_request` in net/ipv4/tcp_input.c).
+const GENERAL_COUNTER: &str = "TcpExtListenDrops";
 const REASONS: &[&str] = &["TCP_LISTEN_OVERFLOW"];
 
 /// A listener did not take a connection in time:
 ///
 /// 1. SYNs arrived and were not answered, or what opens the connection was sent again although it had arrived.
 /// 2. The kernel says that it dropped one of them for that, or as many wait at the listener as it takes: proof.
-/// 3. Counters of such connections rose meanwhile where it listens: strong.
+/// 3. Counters of such connections rose meanwhile where it listens: strong. Only the one of connections not taken for any
+///    reason did: a hint.
 /// 4. Where it listens could not be asked; SYNs arrived again and again, nobody dropped or refused them, and others to the
 ///    same port were answered: strong. A kernel swallows a SYN without a word only where there is no room for it.
 pub(super) fn overflow(case: &Case<'_>) -> Vec<Finding> {
@@ -45,6 +48,9 @@ pub(super) fn overflow(case: &Case<'_>) -> Vec<Finding> {
     let rank = match (dropped, crowded, risen.is_empty()) {
         (Some(_), _, _) | (None, Some(_), false) => Rank::Proof,
         (None, Some(_), true) | (None, None, false) => Rank::Strong,
+        (None, None, true) if evidence.is_some_and(|evidence| evidence.rise(GENERAL_COUNTER) > 0) => {
+            Rank::Hint
+        }
         (None, None, true) if is_unasked && is_unanswered && is_swallowed(case, end) => Rank::Strong,
         (None, None, true) => return Vec::new(),
     };
@@ -75,7 +81,9 @@ pub(super) fn overflow(case: &Case<'_>) -> Vec<Finding> {
         finding = finding.fact(Fact::general(Source::Packets, text));
     }
     if let Some(snapshot) = far.snapshot {
-        for (name, rise) in risen {
+        let general = evidence.map_or(0, |evidence| evidence.rise(GENERAL_COUNTER));
+        let general = (general > 0).then_some((GENERAL_COUNTER, general));
+        for (name, rise) in risen.into_iter().chain(general) {
             finding = finding.fact(Fact::of(Source::Counters, snapshot, format!("{name} rose by {rise}")));
         }
         if let Some(socket) = crowded {

@@ -74,6 +74,19 @@ fn a_listener_at_which_too_many_wait() {
 }
 
 #[test]
+fn connections_that_are_not_taken_for_want_of_a_route_back() {
+    let dropping = server("TcpExtListenDrops", 3, listener(0), listener(0));
+    assert_eq!(judged(unanswered(), &[dropping.clone()]).cause, Some(Cause::ListenOverflow));
+    let mut routeless = dropping;
+    for snapshot in [Some(&mut routeless.before), routeless.after.as_mut()].into_iter().flatten() {
+        snapshot.routes.clear();
+        snapshot.rules.extend(crate::diagnose::testing::World::new().node1.before.rules);
+    }
+    let verdict = judged(unanswered(), &[routeless]);
+    assert_eq!(verdict.cause, Some(Cause::NoRoute), "{verdict:#?}");
+}
+
+#[test]
 fn an_overflow_of_others_is_nothing_to_a_connection_that_was_taken() {
     let tuple = tuple(Protocol::TCP);
     let back = delivered(3, vec![hop("node1 eth0 out", tuple.reversed(), 3)]);

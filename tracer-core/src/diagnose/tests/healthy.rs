@@ -101,3 +101,20 @@ fn what_tcp_passes_over_is_no_cause() {
     let verdict = world().judge(flow(there(), forward, delivered(9, way_back(9))));
     assert_eq!(verdict.cause, None, "{verdict:#?}");
 }
+
+#[test]
+fn what_comes_to_a_socket_that_has_ended_is_no_cause() {
+    let mut late = dropped("node2", "NO_SOCKET", "tcp_v4_rcv", there().reversed(), 1);
+    late.pod = Some("default/client".to_owned());
+    let reply = LaneReport { drops: vec![late], ..delivered(9, way_back(9)) };
+    let mut flow = flow(there(), delivered(9, way(9)), reply);
+    // What was sent again makes it a flow that is looked into.
+    let again = crate::report::Retransmissions { stopped_after: None, unknown: false, packets: 1 };
+    flow.reply.retransmitted.push(again);
+    let verdict = world().judge(flow.clone());
+    assert_eq!(verdict.cause, Some(super::super::Cause::KernelDrop), "{verdict:#?}");
+    if let Some(tcp) = &mut flow.tcp {
+        tcp.fin.push(crate::timeline::Orientation::Forward);
+    }
+    assert_no_cause(&world().judge(flow), Outcome::Delivered);
+}

@@ -139,3 +139,34 @@ fn what_one_place_drops_for_two_reasons_are_two_failures() {
     assert_cause(&verdict, Cause::MtuBlackHole, Outcome::BlackHoled, Some("node1"));
     assert!(verdict.summary.starts_with("6 SYNs"), "{}", verdict.summary);
 }
+
+#[test]
+fn an_uplink_that_is_down_before_packets_were_wrapped() {
+    let world = world().two(|node| {
+        node.links[0].is_up = false;
+        node.routes.retain(|route| route.link != Some(LinkIndex(2)));
+    });
+    let mut flow = stops_after(2, 2);
+    flow.forward.drops.push(dropped("node2", "IP_OUTNOROUTES", "vxlan_xmit_one", there(), 2));
+    let verdict = world.judge(flow);
+    assert_cause(&verdict, Cause::InterfaceDown, Outcome::BlackHoled, Some("node2"));
+    assert!(verdict.summary.contains("eth0 of node2 is down"), "{}", verdict.summary);
+}
+
+#[test]
+fn a_tunnel_that_is_down_and_has_lost_its_addresses_and_its_routes() {
+    let down = |node: &mut crate::evidence::Snapshot| {
+        (node.links[1].is_up, node.links[1].addresses) = (false, Vec::new());
+        node.routes.retain(|route| route.link != Some(LinkIndex(3)));
+    };
+    let hops =
+        [way(3)[..2].to_vec(), vec![super::super::testing::hop("node2 eth0 out", there(), 3)]].concat();
+    let flow = flow(there(), stopped(3, hops, None), lane());
+    let mut always = world().two(down);
+    down(&mut always.node2.before);
+    let verdict = always.judge(flow.clone());
+    assert_cause(&verdict, Cause::InterfaceDown, Outcome::BlackHoled, Some("node2"));
+    // One that nobody uses is not to blame.
+    let unused = always.one(|node| node.links.retain(|link| link.name != "tunl0"));
+    assert_ne!(unused.judge(flow).cause, Some(Cause::InterfaceDown));
+}

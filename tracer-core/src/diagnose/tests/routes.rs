@@ -99,3 +99,25 @@ fn answers_that_have_no_route_are_the_fault_of_the_node_they_stop_at() {
     let verdict = world.judge(flow(there(), delivered(3, way(3)), reply));
     assert_cause(&verdict, Cause::NoRoute, Outcome::Dropped, Some("node1"));
 }
+
+#[test]
+fn datagrams_whose_receiver_has_no_route_back() {
+    let mut tuple = there();
+    tuple.protocol = crate::flow::Protocol::UDP;
+    let mut pod = crate::diagnose::testing::snapshot("node1");
+    pod.pod = Some("default/server".to_owned());
+    pod.rules = world().node1.before.rules;
+    pod.routes = vec![route("0.0.0.0/0", RouteKind::Unicast, Some(2), Some("169.254.1.1"))];
+    pod.links = vec![crate::diagnose::testing::link(2, "eth0", "veth", &["10.244.131.5/32"])];
+    let sent = flow(tuple, delivered(3, way(3)), lane());
+    let judge = |pod: &Snapshot| {
+        let mut world = world();
+        world.more.push(crate::diagnose::testing::evidence(pod.clone()));
+        world.judge(sent.clone())
+    };
+    assert_no_cause(&judge(&pod), Outcome::Delivered);
+    pod.routes.push(route("10.244.111.72/32", RouteKind::Blackhole, None, None));
+    assert_cause(&judge(&pod), Cause::BlackholeRoute, Outcome::OneWay, Some("node1"));
+    pod.routes.clear();
+    assert_cause(&judge(&pod), Cause::NoRoute, Outcome::OneWay, Some("node1"));
+}

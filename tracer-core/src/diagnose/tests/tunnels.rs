@@ -1,10 +1,11 @@
-use super::super::testing::{dropped, flow, hop, lane, link, route, there, way, wrapped};
+use super::super::testing::{dropped, flow, hop, ip, lane, link, neighbour, route, there, way, wrapped};
 use super::{Cause, Outcome, assert_cause, assert_no_cause, loses_between, stops_after, world};
 use crate::evidence::{NeighbourState, RouteKind, Tunnel};
 use crate::packet::TunnelKind;
 use crate::report::{IcmpError, NamedEndpoint};
 use crate::timeline::{Extent, Orientation};
 use crate::units::Timestamp;
+use crate::way::LinkIndex;
 
 #[test]
 fn an_encapsulation_that_does_not_pass_between_nodes_that_reach_each_other() {
@@ -127,4 +128,33 @@ fn the_next_hop_is_at_somebody_elses_hardware_address() {
     let world = world().two(|node| node.neighbours = vec![rogue.clone()]);
     let verdict = world.judge(stops_after(3, 3));
     assert_cause(&verdict, Cause::DuplicateAddress, Outcome::BlackHoled, None);
+}
+
+#[test]
+fn a_tunnel_to_nobody_whose_packets_wait_for_an_address_or_were_given_up() {
+    let failed = neighbour("172.18.0.99", 2, None, NeighbourState::Incomplete);
+    let world = world().two(|node| {
+        for route in node.routes.iter_mut().filter(|route| route.link == Some(LinkIndex(3))) {
+            route.gateway = Some(ip("172.18.0.99"));
+        }
+        node.neighbours.push(failed.clone());
+    });
+    let mut flow = stops_after(2, 3);
+    assert_cause(&world.judge(flow.clone()), Cause::TunnelPeerWrong, Outcome::Dropped, Some("node2"));
+    let mut drop = dropped("node2", "NEIGH_FAILED", "arp_error_report", there(), 3);
+    let (source, destination) = (ip("172.18.0.3"), ip("172.18.0.99"));
+    drop.tunnels = vec![crate::packet::Tunnel { kind: TunnelKind::Ipip, source, destination }];
+    flow.forward.drops.push(drop);
+    assert_cause(&world.judge(flow), Cause::TunnelPeerWrong, Outcome::BlackHoled, Some("node2"));
+}
+
+#[test]
+fn a_node_that_was_to_hand_packets_on_and_dropped_them_for_a_reason_of_its_own() {
+    let outer = |place| wrapped(hop(place, there(), 3), "172.18.0.3", "172.18.0.4", TunnelKind::Ipip);
+    let hops = [way(3)[..3].to_vec(), vec![outer("node2 eth0 out"), outer("node3 eth0 in")]].concat();
+    let mut flow = flow(there(), super::super::testing::stopped(3, hops, None), lane());
+    assert_cause(&world().judge(flow.clone()), Cause::TunnelPeerWrong, Outcome::BlackHoled, Some("node2"));
+    flow.forward.drops.push(dropped("node3", "PKT_TOO_BIG", "ip_forward", there(), 3));
+    let verdict = world().judge(flow);
+    assert_cause(&verdict, Cause::MtuBlackHole, Outcome::BlackHoled, Some("node3"));
 }
