@@ -15,8 +15,9 @@ use crate::error::{Exit, ExitStatus};
 
 /// Write who has which address in a cluster, for `--state`
 ///
-/// The JSON holds names and addresses of nodes, pods, services and endpoints, and which workload made a pod: no labels,
-/// annotations, images or environment. Without -n or -A it is about all namespaces that may be read.
+/// The JSON holds names and addresses of nodes, pods, services and endpoints, which workload made a pod, services' ports and
+/// traffic policies, and which endpoints are ready: no labels, annotations, images or environment. Without -n or -A it is
+/// about all namespaces that may be read.
 #[derive(Args, Debug)]
 pub struct StateArgs {
     #[command(flatten)]
