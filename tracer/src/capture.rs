@@ -32,6 +32,7 @@ use tracer_core::output::line::LineOptions;
 use tracer_core::units::{Direction, SnapLength};
 
 use crate::kernel::attach::AttachMode;
+use crate::kernel::confine::Confinement;
 use crate::kernel::drops::DropScope;
 use crate::kernel::filter::AddressSet;
 use crate::kernel::netns::NetnsRef;
@@ -142,6 +143,8 @@ pub struct Plan {
     pub drops: Option<DropScope>,
     /// How programs are attached.
     pub attach: AttachMode,
+    /// What is given up once they are.
+    pub confinement: Confinement,
     /// Whether the programs log what they do.
     pub debug: bool,
     /// What is told on standard error.

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod btf;
 pub mod clock;
 mod clsact;
+pub mod confine;
 pub mod conntrack;
 pub mod counters;
 pub mod drops;

@@ -22,6 +22,8 @@ use nix::unistd::Pid;
 use tracer_core::way::Extent;
 
 use self::lines::Lines;
+use crate::error::chain;
+use crate::kernel::confine::{self, Confinement};
 use crate::kernel::filter::AddressSet;
 
 /// The interfaces of pods, by the addresses of the pods.
@@ -78,10 +80,16 @@ struct Shared {
 
 impl Reins {
     /// Listens from now on. SIGTERM must be blocked by now, in this thread and those that it makes.
-    pub(super) fn take(lead: Lead) -> io::Result<Self> {
+    pub(super) fn take(lead: Lead, confinement: Confinement) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let listener = Listener { lead, shared: Arc::clone(&shared), complaints: 0 };
-        thread::Builder::new().name("kflow-orders".to_owned()).spawn(move || listener.listen())?;
+        let listen = move || {
+            if let Err(error) = confine::forsake(confinement) {
+                eprintln!("kflow: {}", chain(&error));
+            }
+            listener.listen();
+        };
+        thread::Builder::new().name("kflow-orders".to_owned()).spawn(listen)?;
         Ok(Self(shared))
     }
 

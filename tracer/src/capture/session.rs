@@ -2,6 +2,7 @@
 
 mod follow;
 mod lead;
+mod rest;
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use super::progress::{Numbers, Progress};
 use super::sink::Sink;
 use super::throttle::Throttle;
 use super::wait::{Ready, TURN, Waiter};
+use self::rest::Rest;
 use super::{Limits, Plan, Product, Verbosity};
 use crate::error::chain;
 use crate::kernel;
@@ -109,10 +111,11 @@ impl Session {
             eprintln!("kflow: removed {stale} filters that a dead kflow had left behind");
         }
         let (loaded, drops) = load(&plan, links.len())?;
+        attacher.prepare()?;
         if let Some(user) = &plan.user {
-            attacher.prepare()?;
             sink::drop_privileges(user)?;
         }
+        let confinement = Rest::of(&plan);
         let sink = Sink::new(&plan, waiter.signals())?;
         waiter.add_ring(loaded.ring.as_fd())?;
         waiter.add_links(watch.as_fd())?;
@@ -149,6 +152,7 @@ impl Session {
             unobserved: Vec::new(),
         };
         session.attach_all(&links)?;
+        session.confine(&confinement);
         session.deadline = session.limits.duration.map(|duration| Instant::now() + duration);
         Ok(session)
     }

@@ -29,6 +29,7 @@ use crate::capture::{
 };
 use crate::error::{Exit, ExitStatus};
 use crate::kernel::attach::AttachMode;
+use crate::kernel::confine::{self, Confinement};
 use crate::kernel::drops::DropScope;
 use crate::kernel::filter::AddressSetError;
 use crate::kernel::netns::{NetnsError, NetnsRef};
@@ -142,6 +143,10 @@ pub struct Arguments {
     /// How programs are attached: auto, tcx or clsact.
     #[arg(long, value_name = "MODE", default_value = "auto")]
     attach: AttachMode,
+    /// What is given up once the programs are attached: `full` leaves two capabilities and the system calls of watching,
+    /// `log` notes others in the kernel's log instead of refusing them, `off` gives up nothing.
+    #[arg(long, value_name = "MODE", default_value = "full", env = confine::VARIABLE)]
+    confine: Confinement,
     /// Print what the eBPF programs log.
     #[arg(long)]
     debug_bpf: bool,
@@ -218,6 +223,7 @@ impl Arguments {
             vxlan_port: self.vxlan_port,
             drops: self.drops.map(|which| which.0),
             attach: self.attach,
+            confinement: self.confine,
             debug: self.debug_bpf,
         })
     }

@@ -139,7 +139,7 @@ impl Attacher {
         Ok((Self { mode, directions, are_many, owner: None }, clsact::sweep()?))
     }
 
-    /// Does what needs all privileges, before some are given up.
+    /// Does what needs all privileges, and starts a process, before some are given up.
     pub fn prepare(&mut self) -> Result<(), AttachError> {
         let wants_clsact = match self.mode {
             AttachMode::Tcx => false,

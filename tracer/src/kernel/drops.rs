@@ -81,7 +81,11 @@ impl Drops {
 
     /// What puts records into words.
     pub fn words(self) -> Words {
-        Words { reasons: self.reasons, symbols: Symbols::default() }
+        let mut symbols = Symbols::default();
+        if !self.layout.tells_functions() {
+            symbols.read();
+        }
+        Words { reasons: self.reasons, symbols }
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::clsact;
+use super::confine::{self, Confinement};
 use super::netlink::NetlinkError;
 
 /// Name of the hidden command that the second process runs.
@@ -51,6 +52,8 @@ pub fn sweep() -> Result<usize, NetlinkError> {
 /// Waits for the end of standard input, which comes with the process at the other end, and takes away the filters of all
 /// processes that are gone: also of that one, whose filters have this name.
 pub fn sweep_when_closed(name: &str) -> Result<usize, NetlinkError> {
+    // It starts nothing, and filters are all that it takes away. Where that cannot be had it does its work all the same.
+    let _ = confine::confine(Confinement::Full, confine::Needs::default());
     // An error is an end as well.
     let _ = io::stdin().read_to_end(&mut Vec::new());
     // The kernel closes what a process has one by one: the pipe may go before what shows that the process is alive.

@@ -17,7 +17,7 @@ use crate::sink::SinkError;
 pub(super) fn reins(plan: &Plan, waiter: &mut Waiter) -> Result<Option<Reins>, CaptureFailure> {
     if let Some(lead) = plan.lead {
         let failed = |source| CaptureFailure::System { operation: "listen to standard input", source };
-        return Reins::take(lead).map(Some).map_err(failed);
+        return Reins::take(lead, plan.confinement).map(Some).map_err(failed);
     }
     if plan.limits.stdin {
         waiter.add_stdin()?;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 
 const KALLSYMS: &str = "/proc/kallsyms";
 
-/// All functions; read when the first is asked for.
+/// All functions; read when the first is asked for, at the latest.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     table: Option<Table>,
@@ -22,11 +22,19 @@ struct Table {
 impl Symbols {
     /// The place of an address as the kernel prints it: `icmp_rcv+0x12`. Absent where the kernel hides addresses.
     pub(super) fn place(&mut self, address: u64) -> Option<String> {
-        let table = self.table.get_or_insert_with(|| match File::open(KALLSYMS) {
+        self.table().place(address)
+    }
+
+    /// Reads them now: later the process may not be permitted to see addresses any more.
+    pub(super) fn read(&mut self) {
+        self.table();
+    }
+
+    fn table(&mut self) -> &Table {
+        self.table.get_or_insert_with(|| match File::open(KALLSYMS) {
             Ok(file) => Table::read(BufReader::new(file)),
             Err(_) => Table::default(),
-        });
-        table.place(address)
+        })
     }
 }
 
