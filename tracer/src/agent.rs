@@ -81,7 +81,7 @@ impl Agent {
             }
             let left = idle.map(|idle| idle.saturating_sub(last_seen.elapsed()));
             if left == Some(Duration::ZERO) {
-                eprintln!("kflow: no capture for {} s: ending", idle.unwrap_or_default().as_secs_f64());
+                say!("kflow: no capture for {} s: ending", idle.unwrap_or_default().as_secs_f64());
                 return Ok(());
             }
             if self.is_ended(left.map_or(TURN, |left| left.min(TURN)))? {

@@ -101,7 +101,7 @@ fn parse() -> Result<Arguments, clap::Error> {
 /// Prints an error for a person, and says which exit code it is.
 fn report<E: ExitStatus>(result: Result<Exit, E>) -> Exit {
     result.unwrap_or_else(|error| {
-        eprintln!("kflow: {}", chain(&error));
+        say!("kflow: {}", chain(&error));
         error.exit()
     })
 }

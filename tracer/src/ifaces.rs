@@ -91,7 +91,7 @@ pub fn run(args: &IfacesArgs) -> Result<Exit, IfacesError> {
         None => local::survey(args)?,
     };
     for what in survey.unseen.iter().chain(&survey.missing) {
-        eprintln!("kflow: {}: {}", what.what, what.why);
+        say!("kflow: {}: {}", what.what, what.why);
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(&survey, args.output, &mut out).and_then(|()| out.flush()) {

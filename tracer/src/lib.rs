@@ -1,5 +1,8 @@
 //! The edges of kflow: the kernel, the cluster, files and the command line. Decisions are in `tracer-core`.
 
+#[macro_use]
+mod tell;
+
 pub mod agent;
 pub mod capture;
 pub mod cli;

@@ -108,7 +108,7 @@ fn live(args: TraceArgs) -> Result<Exit, TraceError> {
         return dry_run::print(&plan).map(|()| Exit::Complete).map_err(TraceError::Output);
     }
     for node in plan.unwatched() {
-        eprintln!("kflow: {node} is not watched, its hops will be missing: add --node {node}=netns:PATH");
+        say!("kflow: {node} is not watched, its hops will be missing: add --node {node}=netns:PATH");
     }
     let following = Following::of(&mut plan);
     let captures = Captures::of(&plan)?;
@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
     /// Goes along with what changed in the cluster.
     fn change(&mut self, change: Change) -> Result<(), TraceError> {
         for pod in &change.joined {
-            eprintln!("kflow: {pod} joined the trace");
+            say!("kflow: {pod} joined the trace");
         }
         let wanted = Wanted::of(&change.scope);
         if wanted != self.wanted {
@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
             self.is_announced = true;
             let interfaces = self.tracer.points().interfaces().count();
             let other = self.plan.scope.destination.as_ref().map(|end| format!(" -> {}", end.label));
-            eprintln!(
+            say!(
                 "tracing {}{}: watching {interfaces} interfaces in {} namespaces; Ctrl-C ends",
                 self.plan.scope.source.label,
                 other.unwrap_or_default(),
@@ -310,9 +310,9 @@ impl<'a> Session<'a> {
         self.failed.push(end.exit());
         let reason = format!("{}: {fault}", self.places[number].label());
         if self.is_announced {
-            eprintln!("kflow: a capture ended early: {reason}");
+            say!("kflow: a capture ended early: {reason}");
         } else if end.remote.is_some() {
-            eprintln!("kflow: {reason}");
+            say!("kflow: {reason}");
         }
         self.tracer.broken(source, &reason, now);
     }

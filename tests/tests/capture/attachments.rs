@@ -24,7 +24,7 @@ pub(crate) fn tcx_programs(pair: &Pair) -> usize {
 }
 
 /// Our filters on the near interface by clsact, both directions.
-fn filters(pair: &Pair) -> usize {
+pub(crate) fn filters(pair: &Pair) -> usize {
     filters_on(pair, NEAR_INTERFACE)
 }
 

@@ -4,12 +4,14 @@
 
 mod attachments;
 mod bytes;
+mod confined;
 mod counts;
 mod ends;
 mod expressions;
 mod pair;
 mod process;
 mod second_pair_of_eyes;
+mod unprivileged;
 
 use pair::NEAR_INTERFACE;
 use process::Outcome;

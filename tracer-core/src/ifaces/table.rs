@@ -208,9 +208,9 @@ pub(super) mod tests {
         let mut text = Vec::new();
         table(&survey, &mut text).unwrap();
         let expected = "\
-NETNS  INODE  INDEX  INTERFACE  POD  STATE  KIND  MTU   ADDRESSES      LEADS TO                      PROGRAMS                    PROCESSES        CONTAINERS
-(own)  11     3      cali1           up     veth  1500                 eth0 in cni-1; to 10.244.0.5  tc-ingress from\u{fffd}pod (id 7)
-cni-1  22     2      eth0       web  up     veth  1500  10.244.0.5/32  index 3 in another netns                                  7 pause, 3 more  0123456789ab
+NETNS  INODE  INDEX  INTERFACE  POD  STATE  KIND  MTU   ADDRESSES      LEADS TO                      PROGRAMS                         PROCESSES        CONTAINERS
+(own)  11     3      cali1           up     veth  1500                 eth0 in cni-1; to 10.244.0.5  tc-ingress from\\u{1b}pod (id 7)
+cni-1  22     2      eth0       web  up     veth  1500  10.244.0.5/32  index 3 in another netns                                       7 pause, 3 more  0123456789ab
 ";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }

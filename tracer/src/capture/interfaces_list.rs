@@ -198,7 +198,7 @@ mod tests {
         let table = [
             (at(Some("eth0"), Place::Here), "eth0"),
             (at(Some("eth0"), Place::Named("pod-a".to_owned())), "eth0 in netns pod-a"),
-            (at(Some("eth0"), process), "eth0 in the netns of process 7 (a\u{fffd}b)"),
+            (at(Some("eth0"), process), "eth0 in the netns of process 7 (a\\u{1b}b)"),
             (at(None, Place::Elsewhere), "index 9 in an unknown netns"),
         ];
         for (other, text) in table {

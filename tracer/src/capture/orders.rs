@@ -85,7 +85,7 @@ impl Reins {
         let listener = Listener { lead, shared: Arc::clone(&shared), complaints: 0 };
         let listen = move || {
             if let Err(error) = confine::forsake(confinement) {
-                eprintln!("kflow: {}", chain(&error));
+                say!("kflow: {}", chain(&error));
             }
             listener.listen();
         };
@@ -123,7 +123,7 @@ impl Listener {
         // The process itself is always there.
         let _ = kill(Pid::this(), Signal::SIGTERM);
         if let Some(word) = last_word {
-            eprintln!("kflow: {word}");
+            say!("kflow: {word}");
         }
     }
 
@@ -180,7 +180,7 @@ impl Listener {
         self.complaints += 1;
         if self.complaints <= COMPLAINTS {
             let last = if self.complaints == COMPLAINTS { " (further ones are not told)" } else { "" };
-            eprintln!("kflow: standard input: {fault}; nothing changes{last}");
+            say!("kflow: standard input: {fault}; nothing changes{last}");
         }
     }
 }

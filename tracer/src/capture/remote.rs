@@ -147,11 +147,11 @@ pub fn run(plan: &RemotePlan, access: &ClusterArgs, agents: &AgentArgs) -> Resul
     let summary =
         capture(plan, &fleet, &orders, chosen.places, (&state, updates, cluster.namespace()), &signals);
     for left in fleet.remove() {
-        eprintln!("kflow: {left}");
+        say!("kflow: {left}");
     }
     let summary = summary?;
     if plan.verbosity > Verbosity::Quiet {
-        eprintln!("{summary}");
+        say!("{summary}");
     }
     Ok(summary.exit())
 }
@@ -220,7 +220,7 @@ fn now() -> Timestamp {
 fn say(plan: &RemotePlan, notes: &[String]) {
     if plan.verbosity > Verbosity::Quiet {
         for note in notes {
-            eprintln!("kflow: {note}");
+            say!("kflow: {note}");
         }
     }
 }

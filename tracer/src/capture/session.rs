@@ -11,6 +11,7 @@ use aya_log::EbpfLogger;
 use tracer_common::counters::Counters;
 use tracer_common::record::{DROP, SAMPLE};
 
+use self::rest::Rest;
 use super::chooser::Chooser;
 use super::drops::{Choice, Drops};
 use super::end::{CaptureFailure, End, Failure, Summary};
@@ -22,7 +23,6 @@ use super::progress::{Numbers, Progress};
 use super::sink::Sink;
 use super::throttle::Throttle;
 use super::wait::{Ready, TURN, Waiter};
-use self::rest::Rest;
 use super::{Limits, Plan, Product, Verbosity};
 use crate::error::chain;
 use crate::kernel;
@@ -103,12 +103,12 @@ impl Session {
         if let Some(warning) = warning.flatten()
             && plan.verbosity > Verbosity::Quiet
         {
-            eprintln!("kflow: {warning}");
+            say!("kflow: {warning}");
         }
         let (mut attacher, stale) = Attacher::new(lead::attach_mode(&plan), plan.direction, chosen.len())
             .map_err(CaptureFailure::Sweep)?;
         if stale > 0 && plan.verbosity > Verbosity::Quiet {
-            eprintln!("kflow: removed {stale} filters that a dead kflow had left behind");
+            say!("kflow: removed {stale} filters that a dead kflow had left behind");
         }
         let (loaded, drops) = load(&plan, links.len())?;
         attacher.prepare()?;
@@ -344,7 +344,7 @@ impl Session {
     fn say(&mut self, what: &str) {
         if self.verbosity > Verbosity::Quiet {
             self.progress.clear();
-            eprintln!("kflow: {what}");
+            say!("kflow: {what}");
         }
     }
 }
@@ -370,7 +370,7 @@ fn load(plan: &Plan, interfaces: usize) -> Result<(Loaded, Option<Drops>), Captu
     };
     let looked = plan.drops.map(kernel::drops::Drops::look).transpose();
     let looked = looked.unwrap_or_else(|error| {
-        eprintln!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
+        say!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
         None
     });
     if let Some(looked) = &looked {
@@ -384,7 +384,7 @@ fn load(plan: &Plan, interfaces: usize) -> Result<(Loaded, Option<Drops>), Captu
 
 fn watch(loaded: &mut Loaded, looked: kernel::drops::Drops, plan: &Plan) -> Option<Drops> {
     let guard = loaded.programs.watch_drops().map_err(|error| {
-        eprintln!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
+        say!("kflow: packets that the kernel drops are not seen: {}", chain(&error));
     });
     let counters = loaded.drops.take()?;
     let own = looked.netns();

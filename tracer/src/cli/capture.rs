@@ -175,13 +175,13 @@ pub fn run(arguments: Arguments) -> Result<Exit, CaptureCommandError> {
     if arguments.read.is_some() {
         let summary = capture::run_offline(&arguments.offline_plan()?)?;
         if !is_quiet {
-            eprintln!("{summary}");
+            say!("{summary}");
         }
         return Ok(summary.exit());
     }
     let summary = capture::run(arguments.plan()?)?;
     if !is_quiet {
-        eprintln!("{summary}");
+        say!("{summary}");
     }
     Ok(summary.exit())
 }

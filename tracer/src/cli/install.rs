@@ -97,7 +97,7 @@ pub fn install(args: &InstallArgs) -> Result<Exit, InstallCommandError> {
     if args.timeout > 0 {
         let patience = Duration::from_secs(args.timeout);
         let space = &args.agents.agent_namespace;
-        let tell = |ready, wanted| eprintln!("{ready} of {wanted} agents run");
+        let tell = |ready, wanted| say!("{ready} of {wanted} agents run");
         cluster.wait(install::until_ready(&client, space, patience, tell))?;
     }
     Ok(Exit::Complete)
@@ -108,10 +108,10 @@ pub fn uninstall(args: &UninstallArgs) -> Result<Exit, InstallCommandError> {
     let cluster = Cluster::connect(&args.access)?;
     let removed = cluster.wait(install::remove(&cluster.client(), &args.agent_namespace))?;
     if removed.is_empty() {
-        eprintln!("nothing is installed in the namespace {}", args.agent_namespace);
+        say!("nothing is installed in the namespace {}", args.agent_namespace);
     }
     for what in removed {
-        eprintln!("removed the {what}");
+        say!("removed the {what}");
     }
     Ok(Exit::Complete)
 }

@@ -69,7 +69,7 @@ pub fn run(args: &StateArgs) -> Result<Exit, StateCommandError> {
     };
     let directory = Directory::list(&cluster, wants)?;
     for note in directory.notes() {
-        eprintln!("kflow: {note}");
+        say!("kflow: {note}");
     }
     match write(&args.output, &directory.state().to_json()) {
         // Who reads has seen enough.

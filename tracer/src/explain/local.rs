@@ -125,7 +125,7 @@ fn pods(
 }
 
 fn told(asked: Result<Snapshot, WitnessError>) -> Option<Snapshot> {
-    asked.inspect_err(|error| eprintln!("kflow: {}", crate::error::chain(error))).ok()
+    asked.inspect_err(|error| say!("kflow: {}", crate::error::chain(error))).ok()
 }
 
 /// Pods whose own rules and sockets are part of the story.

@@ -29,7 +29,7 @@ pub(super) fn gather(args: &ExplainArgs, cluster: &Cluster) -> Result<Knowledge,
     let needed = Permission::agents(&args.agents.agent_namespace);
     let directory = Directory::list_for_agents(cluster, &wants, &needed)?;
     for note in directory.notes() {
-        eprintln!("kflow: {note}");
+        say!("kflow: {note}");
     }
     let state = directory.state();
     let (subject, client) = resolve(args, usual, &state)?;
@@ -74,7 +74,7 @@ fn ask(args: &ExplainArgs, cluster: &Cluster, nodes: &[String]) -> Result<Vec<Sn
     };
     let fleet = Fleet::start(cluster, &plan)?;
     for note in fleet.notes() {
-        eprintln!("kflow: {note}");
+        say!("kflow: {note}");
     }
     let order = |node: &String| Order { node: node.clone(), task: Task::Evidence, arguments: vec![] };
     let asked: Vec<RemoteCapture> = nodes.iter().map(|node| fleet.capture(order(node))).collect();
@@ -90,14 +90,14 @@ fn ask(args: &ExplainArgs, cluster: &Cluster, nodes: &[String]) -> Result<Vec<Sn
         heard.into_iter().map(join).collect()
     });
     for left in fleet.remove() {
-        eprintln!("kflow: {left}");
+        say!("kflow: {left}");
     }
     let mut snapshots = Vec::new();
     for (index, told) in told.into_iter().enumerate() {
         match told {
             Ok(snapshot) => snapshots.push(snapshot),
             Err(error) if index == 0 => return Err(error.into()),
-            Err(error) => eprintln!("kflow: {}", crate::error::chain(&error)),
+            Err(error) => say!("kflow: {}", crate::error::chain(&error)),
         }
     }
     Ok(snapshots)

@@ -25,7 +25,7 @@ pub(super) fn survey(args: &IfacesArgs, node: &str) -> Result<Survey, IfacesErro
     let wants = Wants { namespaces, ..Wants::default() };
     let directory = Directory::list_for_agents(&cluster, &wants, &agents)?;
     for note in directory.notes() {
-        eprintln!("kflow: {note}");
+        say!("kflow: {note}");
     }
     let state = directory.state();
     is_known(&state, node)?;
@@ -38,11 +38,11 @@ pub(super) fn survey(args: &IfacesArgs, node: &str) -> Result<Survey, IfacesErro
     };
     let fleet = Fleet::start(&cluster, &plan)?;
     for note in fleet.notes() {
-        eprintln!("kflow: {note}");
+        say!("kflow: {note}");
     }
     let answer = ask(&fleet, node);
     for failure in fleet.remove() {
-        eprintln!("kflow: {failure}");
+        say!("kflow: {failure}");
     }
     let mut survey = answer?;
     node.clone_into(&mut survey.node);

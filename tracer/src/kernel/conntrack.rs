@@ -15,6 +15,7 @@ pub use events::Events;
 use self::entry::{addresses_of, entry};
 use super::netfilter::Connection;
 use super::netlink::NetlinkError;
+use super::probe::refusal;
 
 /// `NFNL_SUBSYS_CTNETLINK`.
 const SUBSYSTEM: u16 = 1 << 8;
@@ -54,9 +55,7 @@ pub fn read(addresses: &[IpAddr], missing: &mut Vec<Missing>) -> Conntrack {
 }
 
 fn lack(error: &NetlinkError) -> Missing {
-    let why = std::error::Error::source(error)
-        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    Missing { what: "conntrack".to_owned(), why }
+    Missing { what: "conntrack".to_owned(), why: refusal(error) }
 }
 
 /// Entries while they are read.

@@ -13,6 +13,7 @@ use tracer_core::evidence::{Firewall, Match, Missing, Table};
 use self::ipset::IpSets;
 use super::netfilter::Connection;
 use super::netlink::NetlinkError;
+use super::probe::refusal;
 
 /// The rules of the network namespace that the thread is in; what cannot be read goes to `missing`.
 ///
@@ -67,7 +68,5 @@ fn lack(what: &str, error: &NetlinkError) -> Option<Missing> {
     if error.errno().is_some_and(|number| ABSENT.contains(&number)) {
         return None;
     }
-    let why = std::error::Error::source(error)
-        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    Some(Missing { what: what.to_owned(), why })
+    Some(Missing { what: what.to_owned(), why: refusal(error) })
 }

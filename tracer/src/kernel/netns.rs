@@ -50,6 +50,7 @@ impl NetnsRef {
         let file = File::open(&path).map_err(|source| match (source.kind(), self) {
             (io::ErrorKind::NotFound, Self::Process(pid)) => NetnsError::NoProcess { pid: *pid },
             (io::ErrorKind::NotFound, _) => NetnsError::NoSuchFile { path: path.clone() },
+            (io::ErrorKind::PermissionDenied, Self::Process(pid)) => NetnsError::Foreign { pid: *pid },
             _ => NetnsError::Open { path: path.clone(), source },
         })?;
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
@@ -93,6 +94,14 @@ pub enum NetnsError {
     /// No such process.
     #[error("there is no process {pid} whose network namespace could be entered")]
     NoProcess {
+        /// As the user named it.
+        pid: u32,
+    },
+    /// A process of another user, or with more capabilities (ptrace(2)).
+    #[error(
+        "the network namespace of the process {pid} may not be looked at: that takes the capability CAP_SYS_PTRACE"
+    )]
+    Foreign {
         /// As the user named it.
         pid: u32,
     },
@@ -160,7 +169,9 @@ impl ExitStatus for NetnsError {
             | Self::NoSuchFile { .. }
             | Self::NoProcess { .. }
             | Self::NotANamespace { .. } => Exit::Failed,
-            Self::NoAddress { .. } | Self::Open { .. } | Self::Enter { .. } => Exit::Environment,
+            Self::NoAddress { .. } | Self::Foreign { .. } | Self::Open { .. } | Self::Enter { .. } => {
+                Exit::Environment
+            }
         }
     }
 }

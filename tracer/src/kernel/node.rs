@@ -30,7 +30,7 @@ use tracer_core::evidence::{Missing, Snapshot};
 
 use super::namespaces::{self, Namespace};
 use super::netlink::{Connection, Message, NLM_F_DUMP, NetlinkError};
-use crate::error::chain;
+use super::probe::refusal;
 
 /// What is wanted besides what is always read.
 #[derive(Clone, Debug, Default)]
@@ -124,8 +124,8 @@ fn kept<T>(read: Result<T, NetlinkError>, what: &str, missing: &mut Vec<Missing>
     read.inspect_err(|error| note(missing, what, error)).ok()
 }
 
-fn note(missing: &mut Vec<Missing>, what: &str, error: &dyn Error) {
-    missing.push(Missing { what: what.to_owned(), why: chain(error) });
+fn note(missing: &mut Vec<Missing>, what: &str, error: &(dyn Error + 'static)) {
+    missing.push(Missing { what: what.to_owned(), why: refusal(error) });
 }
 
 /// Inode of the thread's network namespace; absent where `/proc` is not there.

@@ -198,7 +198,7 @@ impl log::Log for StderrLog {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        eprintln!("kflow: bpf: {}: {}", record.level(), record.args());
+        say!("kflow: bpf: {}: {}", record.level(), record.args());
     }
 
     fn flush(&self) {}

@@ -3,6 +3,7 @@
 mod capability;
 pub mod trial;
 
+use std::error::Error;
 use std::fs;
 use std::io;
 
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 pub use capability::{Capability, CapabilitySet, Privileges};
 
-use crate::error::{Exit, ExitStatus};
+use crate::error::{Exit, ExitStatus, chain};
 
 /// What the environment lacks.
 #[derive(Debug, Error)]
@@ -75,6 +76,23 @@ pub fn privileges() -> Result<Privileges, ProbeError> {
     Ok(Privileges::parse(&status))
 }
 
+/// What was refused in words, with its causes and, where the kernel did not permit it, the capability that it takes:
+/// the kernel's configuration is told to those with `CAP_NET_ADMIN` only.
+pub(super) fn refusal(error: &(dyn Error + 'static)) -> String {
+    let words = chain(error);
+    let has = || privileges().is_ok_and(|privileges| privileges.effective.has(Capability::NetAdmin));
+    if is_not_permitted(error) && !has() {
+        return format!("{words}: that takes CAP_NET_ADMIN");
+    }
+    words
+}
+
+/// Whether `EPERM` is the error, or one of its causes.
+fn is_not_permitted(error: &(dyn Error + 'static)) -> bool {
+    let of_system = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    of_system == Some(nix::libc::EPERM) || error.source().is_some_and(is_not_permitted)
+}
+
 /// Path of this program, for commands to be typed; its name where the path cannot be told.
 pub fn program() -> String {
     std::env::current_exe().map_or_else(|_| "kflow".to_owned(), |path| path.display().to_string())
@@ -109,6 +127,14 @@ fn names(capabilities: &[Capability]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_permitted_is_found_below_other_errors() {
+        let refused =
+            |number| ProbeError::Proc { path: "/proc", source: io::Error::from_raw_os_error(number) };
+        assert!(is_not_permitted(&refused(nix::libc::EPERM)));
+        assert!(!is_not_permitted(&refused(nix::libc::ENOENT)));
+    }
 
     #[test]
     fn error_says_which_capability_and_how_to_give_it() {

@@ -60,7 +60,7 @@ impl Commands {
             match ended {
                 Ok(Some(status)) if status.success() => {}
                 Ok(Some(status)) => self.fail(&running.line, &status.to_string()),
-                Ok(None) => eprintln!("kflow: `{}` still runs", running.line),
+                Ok(None) => say!("kflow: `{}` still runs", running.line),
                 Err(error) => self.fail(&running.line, &error.to_string()),
             }
         }
@@ -81,7 +81,7 @@ impl Commands {
 
     fn fail(&mut self, line: &str, why: &str) {
         let failure = format!("`{line}` failed: {why}");
-        eprintln!("kflow: {failure}");
+        say!("kflow: {failure}");
         self.failed.push(failure);
     }
 }

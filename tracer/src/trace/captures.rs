@@ -30,7 +30,7 @@ impl Captures {
         };
         let fleet = Fleet::start(&on.cluster, &wanted).map_err(ClusterError::from)?;
         for note in fleet.notes() {
-            eprintln!("kflow: {note}");
+            say!("kflow: {note}");
         }
         Ok(Self::Agents(Box::new(fleet)))
     }
@@ -76,7 +76,7 @@ impl Captures {
     pub(super) fn remove(self) {
         if let Self::Agents(fleet) = self {
             for left in fleet.remove() {
-                eprintln!("kflow: {left}");
+                say!("kflow: {left}");
             }
         }
     }

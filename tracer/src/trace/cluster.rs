@@ -72,7 +72,7 @@ impl OnCluster {
         let agents = Permission::agents(&args.agents.agent_namespace);
         let directory = Directory::list_for_agents(&cluster, &wants, &agents)?;
         for note in directory.notes() {
-            eprintln!("kflow: {note}");
+            say!("kflow: {note}");
         }
         let state = directory.state();
         let scope = ends.resolve(&state)?;

@@ -103,7 +103,7 @@ impl End {
             outcome => return outcome,
         };
         let addresses = look_up(&self.word).ok_or(error)?;
-        eprintln!("kflow: {} is {} as seen from here", self.word, list(&addresses));
+        say!("kflow: {} is {} as seen from here", self.word, list(&addresses));
         let party = Party::host(&self.word, &addresses)?;
         self.host = Some(addresses);
         Ok(party)

@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 use tracer_core::capture::CaptureError;
+use tracer_core::output::printable_lines;
 use tracer_core::trace::Tracer;
 use tracer_core::units::Timestamp;
 
@@ -179,13 +180,13 @@ impl<'a> Session<'a> {
         self.meter.clear();
         let Self { plan, tracer, files, output, .. } = self;
         let (mut report, progress, points) = tracer.finish();
-        eprint!("{}", summary::summary(&files, !report.flows.is_empty()));
+        eprint!("{}", printable_lines(&summary::summary(&files, !report.flows.is_empty())));
         let missing = match &plan.scope {
             Some(scope) => unwatched(scope, |node| points.observes_node(node)),
             None => Vec::new(),
         };
         for node in &missing {
-            eprintln!("kflow: no file is of {node}, its hops are missing: name one -r {node}/IFACE=FILE");
+            say!("kflow: no file is of {node}, its hops are missing: name one -r {node}/IFACE=FILE");
         }
         if plan.scope.is_none() {
             report.rank();

@@ -189,7 +189,7 @@ impl TracePlan {
         let (cluster, state, scope) = OnCluster::ask(cluster, ends, &args)?;
         let places = places(&scope, &state, args.pod_side);
         if places.is_empty() && is_address {
-            eprintln!("kflow: neither end is in the cluster: watching this machine's interfaces instead");
+            say!("kflow: neither end is in the cluster: watching this machine's interfaces instead");
             args.local = true;
             return Self::local(args);
         }
@@ -198,10 +198,10 @@ impl TracePlan {
         }
         if scope.destination.is_none() {
             let nodes: Vec<&str> = places.iter().map(|place| place.node.as_str()).collect();
-            eprintln!("kflow: without DST only the nodes of SRC are watched: {}", nodes.join(", "));
+            say!("kflow: without DST only the nodes of SRC are watched: {}", nodes.join(", "));
         }
         if places.len() > MANY {
-            eprintln!(
+            say!(
                 "kflow: {} namespaces are watched; where any node may take packets in, NODE-ADDRESS:PORT instead of a service names one",
                 places.len()
             );

@@ -210,7 +210,7 @@ fn wait(child: &Mutex<Child>) -> Option<i32> {
 fn listen(label: &str, stderr: impl Read) -> String {
     let mut kept: VecDeque<String> = VecDeque::new();
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        eprintln!("{label}: {line}");
+        say!("{label}: {line}");
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }

@@ -358,7 +358,7 @@ impl<'a> Session<'a> {
     fn say(&mut self, what: &str) {
         if self.verbosity > Verbosity::Quiet {
             self.progress.clear();
-            eprintln!("kflow: {what}");
+            say!("kflow: {what}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn look(chooser: &mut Chooser) -> Result<(), CaptureFailure> {
     if let Some(pods) = chooser.pods()
         && let Some(word) = pods.look(Instant::now()).map_err(CaptureFailure::Interfaces)?
     {
-        eprintln!("kflow: {word}");
+        say!("kflow: {word}");
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ impl Session {
         if self.behind
             && let Some(word) = throttle.word(now)
         {
-            eprintln!("kflow: {word}");
+            say!("kflow: {word}");
         }
         Ok(true)
     }

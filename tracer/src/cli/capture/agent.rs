@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
+use tracer_core::output::printable;
 use tracer_core::way::Extent;
 
 use super::host::{HostSpec, address_set};
@@ -129,7 +130,7 @@ fn fault(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    first.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    printable(first)
 }
 
 #[cfg(test)]

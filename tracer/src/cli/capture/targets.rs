@@ -153,14 +153,14 @@ impl TargetArgs {
     pub(super) fn run(&self, plan: &RemotePlan, is_snap_given: bool) -> Result<Exit, RemoteFailure> {
         if plan.verbosity > Verbosity::Quiet {
             for note in self.notes(plan, is_snap_given) {
-                eprintln!("kflow: {note}");
+                say!("kflow: {note}");
             }
         }
         let result = run(plan, &self.cluster, &self.agents);
         if let Err(error) = &result
             && let Some(advice) = self.advice(error)
         {
-            eprintln!("kflow: {advice}");
+            say!("kflow: {advice}");
         }
         result
     }

@@ -241,9 +241,8 @@ fn install(program: BpfProgramRef<'_>) -> Result<(), ConfineError> {
     let flags = libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_LOG;
     #[expect(unsafe_code, reason = "the C library has no function for this system call")]
     // SAFETY: the kernel reads `len` instructions, which have the layout of `struct sock_filter` in both libraries.
-    let ended = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const given)
-    };
+    let ended =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const given) };
     match ended {
         0 => Ok(()),
         thread if thread > 0 => Err(ConfineError::Thread(thread)),

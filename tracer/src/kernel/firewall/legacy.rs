@@ -18,6 +18,8 @@ const FAMILIES: [(&str, &str, Layout); 2] = [
     ("iptables (legacy)", "/proc/thread-self/net/ip_tables_names", blob::V4),
     ("ip6tables (legacy)", "/proc/thread-self/net/ip6_tables_names", blob::V6),
 ];
+/// The file belongs to root, and others may not read it.
+const NOT_ROOT: &str = ": that takes root, or CAP_DAC_READ_SEARCH";
 /// How often a table is read again that changed meanwhile.
 const ATTEMPTS: u32 = 5;
 
@@ -30,7 +32,8 @@ pub(super) fn read(ipsets: &IpSets, missing: &mut Vec<Missing>) -> Vec<Table> {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                lack(format!("{names}: {error}"));
+                let takes = if error.kind() == io::ErrorKind::PermissionDenied { NOT_ROOT } else { "" };
+                lack(format!("{names}: {error}{takes}"));
                 continue;
             }
         };

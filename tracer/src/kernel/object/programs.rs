@@ -83,7 +83,7 @@ fn load_one(name: &'static str, program: &mut Program, debug: bool) -> Result<()
     let info = load(program).map_err(|source| ObjectError::program(name, source))?;
     if debug && let Some(info) = info {
         let count = info.verified_instruction_count().map_or("?".to_owned(), |count| count.to_string());
-        eprintln!("kflow: bpf: {name}: the verifier looked at {count} instructions");
+        say!("kflow: bpf: {name}: the verifier looked at {count} instructions");
     }
     Ok(())
 }

@@ -140,10 +140,7 @@ impl Naming {
             *count += 1;
             if *count > 1 {
                 let name = format!("{}#{count}", interface.name);
-                eprintln!(
-                    "kflow: {} has {} {count} times: this one is called {name}",
-                    self.label, interface.name
-                );
+                say!("kflow: {} has {} {count} times: this one is called {name}", self.label, interface.name);
                 interface.name = name;
             }
         }

@@ -105,14 +105,14 @@ impl Bundle {
         }
         match open.pack(findings) {
             Ok(()) => {
-                eprintln!("evidence of {} namespaces written to {}", findings.evidence.len(), path.display());
+                say!("evidence of {} namespaces written to {}", findings.evidence.len(), path.display());
             }
             Err(source) => self.fail(&OutputError::Bundle { path, source }),
         }
     }
 
     fn fail(&mut self, error: &OutputError) {
-        eprintln!("kflow: {}", chain(error));
+        say!("kflow: {}", chain(error));
         self.open = None;
         self.has_failed = true;
     }

@@ -59,7 +59,7 @@ impl Recorder {
         let Some(recording) = &mut self.recording else { return Ok(()) };
         let outcome = recording.writer.finish(loss, points).map_err(|source| recording.error(source));
         if outcome.is_ok() {
-            eprintln!("{} packets written to {}", recording.frames, recording.path.display());
+            say!("{} packets written to {}", recording.frames, recording.path.display());
         }
         self.keep_on(outcome)
     }
@@ -67,7 +67,7 @@ impl Recorder {
     fn keep_on(&mut self, outcome: Result<(), OutputError>) -> Result<(), OutputError> {
         match outcome {
             Err(error) if !error.is_broken_pipe() => {
-                eprintln!("kflow: {}", chain(&error));
+                say!("kflow: {}", chain(&error));
                 self.recording = None;
                 self.has_failed = true;
                 Ok(())
