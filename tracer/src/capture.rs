@@ -12,6 +12,7 @@ mod offline;
 mod orders;
 mod pipeline;
 mod points;
+pub mod policy;
 mod progress;
 pub mod remote;
 mod selection;
@@ -27,6 +28,7 @@ pub use expression::{Expression, FilterError};
 pub use offline::{OfflineError, OfflinePlan, OfflineSummary, run as run_offline};
 pub use orders::{Lead, Orders, PodLinks};
 pub use selection::{Selection, SelectionError};
+use policy::Policy;
 use session::Session;
 use tracer_core::output::line::LineOptions;
 use tracer_core::units::{Direction, SnapLength};
@@ -149,9 +151,29 @@ pub struct Plan {
     pub debug: bool,
     /// What is told on standard error.
     pub verbosity: Verbosity,
+    /// Who it is for, as who leads it says.
+    pub claim: Claim,
+}
+
+/// What a kflow elsewhere says of a capture that it leads. Nothing here can prove it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Claim {
+    /// Who the cluster takes the user for.
+    pub user: Option<String>,
+    /// The expression that its compiled filter was made of.
+    pub filter: Option<String>,
 }
 
 /// Captures until an end comes, on the calling thread, which must be the only one of the process.
-pub fn run(plan: Plan) -> Result<Summary, CaptureFailure> {
-    Session::start(plan)?.run()
+pub fn run(mut plan: Plan) -> Result<Summary, CaptureFailure> {
+    let policy = Policy::of_environment()?;
+    if let Some(word) = policy.bind(&mut plan) {
+        say!("kflow: {word}");
+    }
+    let mut audit = policy.audit(&plan);
+    let ended = Session::start(plan).and_then(|session| session.run(audit.as_mut()));
+    if let Some(audit) = audit {
+        audit.end(&ended);
+    }
+    ended
 }

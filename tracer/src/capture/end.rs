@@ -8,6 +8,7 @@ use thiserror::Error;
 use tracer_core::capture::Statistics;
 
 use super::expression::FilterError;
+use super::policy::PolicyError;
 use super::selection::SelectionError;
 use crate::error::{Exit, ExitStatus, chain};
 use crate::kernel::attach::AttachError;
@@ -56,6 +57,8 @@ pub struct Summary {
     pub nearly: String,
     /// Why the output is not whole.
     pub failure: Option<Failure>,
+    /// Bytes that were written; 0 for lines.
+    pub bytes: u64,
     /// Whether to tell of each interface.
     pub is_verbose: bool,
 }
@@ -212,6 +215,9 @@ pub enum CaptureFailure {
     /// The expression cannot be used.
     #[error(transparent)]
     Expression(#[from] FilterError),
+    /// What binds captures here cannot be understood.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Another user cannot be become.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
@@ -235,6 +241,7 @@ impl ExitStatus for CaptureFailure {
             Self::Netns(error) => error.exit(),
             Self::Object(error) => error.exit(),
             Self::Attach(error) => error.exit(),
+            Self::Policy(_) => Exit::Environment,
             _ => Exit::Failed,
         }
     }
@@ -255,6 +262,7 @@ mod tests {
             unobserved: vec![],
             nearly: String::new(),
             failure: None,
+            bytes: 0,
             is_verbose: false,
         }
     }

@@ -11,6 +11,7 @@ use nix::sys::stat::{SFlag, fstat};
 use tracer_core::capture::{Frame, LinkLayer};
 use tracer_core::drops::Notice;
 use tracer_core::output::line::{LineOptions, LinePrinter};
+use tracer_core::output::printable;
 use tracer_core::units::Timestamp;
 
 use crate::sink::SinkError;
@@ -43,7 +44,7 @@ impl Lines {
         self.packets += 1;
         self.printer.print(&mut self.out, clock, label, frame, link).map_err(failed)?;
         match frame.comment.as_ref().and_then(|comment| comment.parse::<Notice>().ok()) {
-            Some(notice) => writeln!(self.out, "\t{notice}").map_err(failed),
+            Some(notice) => writeln!(self.out, "\t{}", printable(&notice.to_string())).map_err(failed),
             None => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use nix::sys::signalfd::SignalFd;
 use tracer_core::capture::{Frame, Interface, InterfaceId, LinkLayer, Section, Statistics};
 use tracer_core::output::line::LineOptions;
+use tracer_core::output::printable;
 use tracer_core::packet::segment::{Segmenter, header_len};
 use tracer_core::units::Timestamp;
 
@@ -94,7 +95,8 @@ impl Pipeline {
             Output::Files(recorder) => recorder.interface_of(interface, peer)?,
         };
         let peer = peer.map_or_else(String::new, |peer| format!("({peer})"));
-        self.interfaces.push(Described { label: label(interface) + &peer, link: interface.link });
+        let label = printable(&(label(interface) + &peer));
+        self.interfaces.push(Described { label, link: interface.link });
         Ok(id)
     }
 
@@ -128,6 +130,12 @@ impl Pipeline {
             Ok::<_, SinkError>(())
         })?;
         Ok(is_written)
+    }
+
+    /// Bytes of a packet that may be kept.
+    pub(super) fn kept(&self, frame: &Frame<'_>) -> usize {
+        let link = self.interfaces.get(frame.interface.0 as usize);
+        kept(self.keep, link.map_or(LinkLayer::Ethernet, |known| known.link), frame)
     }
 
     pub(super) fn statistics(
@@ -211,6 +219,14 @@ impl Pipeline {
     }
 }
 
+fn kept(keep: Keep, link: LinkLayer, frame: &Frame<'_>) -> usize {
+    match keep {
+        Keep::Headers => header_len(link, &frame.data),
+        // A record, or a packet of a file, may have more than was asked for.
+        Keep::Bytes(snap) => frame.data.len().min(snap.0 as usize),
+    }
+}
+
 fn write(
     output: &mut Output,
     interfaces: &[Described],
@@ -218,11 +234,7 @@ fn write(
     link: LinkLayer,
     frame: &Frame<'_>,
 ) -> Result<bool, SinkError> {
-    let kept = match keep {
-        Keep::Headers => header_len(link, &frame.data),
-        // A record, or a packet of a file, may have more than was asked for.
-        Keep::Bytes(snap) => frame.data.len().min(snap.0 as usize),
-    };
+    let kept = kept(keep, link, frame);
     let cut;
     let frame = if kept < frame.data.len() {
         let data = Cow::Borrowed(&frame.data[..kept]);

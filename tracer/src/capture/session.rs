@@ -19,6 +19,7 @@ use super::expression::Expression;
 use super::nearly::Samples;
 use super::orders::Reins;
 use super::points::Points;
+use super::policy::Audit;
 use super::progress::{Numbers, Progress};
 use super::sink::Sink;
 use super::throttle::Throttle;
@@ -158,14 +159,15 @@ impl Session {
     }
 
     /// Captures until an end comes.
-    pub(super) fn run(mut self) -> Result<Summary, CaptureFailure> {
+    pub(super) fn run(mut self, mut audit: Option<&mut Audit>) -> Result<Summary, CaptureFailure> {
         let end = loop {
-            if let Some(end) = self.turn()? {
+            if let Some(end) = self.turn(audit.as_deref_mut())? {
                 break end;
             }
         };
         self.progress.clear();
         self.finish()?;
+        let bytes = self.sink.pipeline().bytes();
         let (in_output, failure) = self.sink.finish();
         let end = match &failure {
             None => end,
@@ -182,16 +184,17 @@ impl Session {
             unobserved: self.unobserved,
             nearly: if has_matched { String::new() } else { self.samples.tell(self.expression.as_ref()) },
             failure: failure.filter(|error| !error.is_closed()).map(|error| Failure::new(&error, in_output)),
+            bytes,
             is_verbose: self.verbosity == Verbosity::Verbose,
         })
     }
 
     /// One round: wait, take records, follow the interfaces, tell of losses, hand over what was written.
-    fn turn(&mut self) -> Result<Option<End>, CaptureFailure> {
+    fn turn(&mut self, audit: Option<&mut Audit>) -> Result<Option<End>, CaptureFailure> {
         let ready = self.waiter.wait(self.timeout())?;
         self.sink.mark()?;
         self.behind = self.drain_within_rate()?;
-        self.obey()?;
+        self.obey(audit)?;
         if ready.links {
             self.follow()?;
         }

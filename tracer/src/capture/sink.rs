@@ -192,6 +192,8 @@ impl Sink {
         let Some(id) = point.id else { return };
         let time = self.clock.wall(header.boot_ns);
         let frame = self.assembly.frame(header, data, point.link.link_type, id, time);
+        let kept = self.pipeline.kept(&frame);
+        let frame = Frame { data: frame.data[..kept].to_vec().into(), ..frame };
         samples.add(header, data, frame, &point.link);
     }
 

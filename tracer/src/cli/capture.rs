@@ -208,6 +208,7 @@ impl Arguments {
             },
             pods: self.lead.pods(),
             lead: self.lead.lead(),
+            claim: self.lead.claim(),
             max_rate: self.lead.output_rate(),
             direction: self.direction.0,
             shape: self.shape(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
+use crate::capture::policy::ceiling;
 use crate::cli::cluster::{AgentArgs, ClusterArgs};
 use crate::cluster::fleet::Needs;
 use crate::cluster::install::{self, InstallError, Manifest};
@@ -25,6 +26,9 @@ pub struct InstallArgs {
     /// Let the agents enter the network namespaces of pods: adds the capability `SYS_ADMIN` and the host's /run/netns
     #[arg(long, help_heading = "Agents")]
     pod_side: bool,
+    /// The most that captures in these agents keep of a packet: bytes, or `headers`, which has no payload at all
+    #[arg(long, value_name = "BYTES|headers", help_heading = "Agents", value_parser = max_snap)]
+    max_snap: Option<String>,
     /// Print what would be applied, and change nothing
     #[arg(long, value_name = "client", num_args = 0..=1, default_missing_value = "client", require_equals = true)]
     dry_run: Option<DryRun>,
@@ -81,9 +85,13 @@ impl ExitStatus for InstallCommandError {
     }
 }
 
+fn max_snap(text: &str) -> Result<String, String> {
+    ceiling(text).map(|_| text.to_owned()).map_err(|_| "expected a number of bytes above 0, or `headers`".to_owned())
+}
+
 /// `kflow install`.
 pub fn install(args: &InstallArgs) -> Result<Exit, InstallCommandError> {
-    let manifest = Manifest::new(&args.agents, Needs { pod_side: args.pod_side })?;
+    let manifest = Manifest::new(&args.agents, Needs { pod_side: args.pod_side }, args.max_snap.clone())?;
     if args.dry_run.is_some() {
         let text = match args.output {
             Format::Yaml => manifest.yaml()?,

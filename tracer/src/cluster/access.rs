@@ -171,7 +171,7 @@ async fn is_allowed(client: &Client, permission: &Permission) -> Result<bool, ku
 }
 
 /// Who the cluster takes the user for; absent where it is too old to tell (before 1.28).
-async fn user(client: &Client) -> Option<String> {
+pub(super) async fn user(client: &Client) -> Option<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
     answer.status?.user_info?.username

@@ -24,10 +24,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::DeleteParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::access;
 use super::connect::Cluster;
 use super::janitor::Janitor;
 use super::remote::RemoteCapture;
@@ -46,6 +47,8 @@ const AT_ONCE: usize = 16;
 const LISTING: Duration = Duration::from_secs(10);
 /// How long an agent lives at most in a run whose end nobody has fixed.
 const DAY: Duration = Duration::from_hours(24);
+/// How long it may take to tell who the user is.
+const WHO: Duration = Duration::from_secs(2);
 /// A wait that a person notices.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// What an agent lives longer than its run should.
@@ -71,6 +74,8 @@ struct Inner {
     run: String,
     /// The most that an agent lives, in seconds.
     deadline: i64,
+    /// Who the cluster takes the user for, once somebody has asked.
+    user: OnceCell<Option<String>>,
     board: Board,
     rates: Rates,
     turns: Semaphore,
@@ -216,6 +221,7 @@ impl Inner {
             spec: AgentSpec::parse(&plan.agents, plan.needs)?,
             run: new_run(),
             deadline: i64::try_from(lifetime.as_secs()).unwrap_or(i64::from(i32::MAX)).min(i32::MAX.into()),
+            user: OnceCell::new(),
             board: Board::default(),
             rates: Rates::new(plan.agents.max_rate),
             turns: Semaphore::new(AT_ONCE),
@@ -223,6 +229,12 @@ impl Inner {
             made: Mutex::default(),
             janitor: Mutex::default(),
         })
+    }
+
+    /// Who the cluster takes the user for; absent where it does not tell in time.
+    async fn user(&self) -> Option<&str> {
+        let ask = || async { timeout(WHO, access::user(&self.client)).await.ok().flatten() };
+        self.user.get_or_init(ask).await.as_deref()
     }
 
     /// Number of the next pod.

@@ -74,8 +74,8 @@ pub struct Manifest {
 
 impl Manifest {
     /// By the flags.
-    pub fn new(args: &AgentArgs, needs: Needs) -> Result<Self, InstallError> {
-        let spec = AgentSpec::parse(args, needs)?;
+    pub fn new(args: &AgentArgs, needs: Needs, max_snap: Option<String>) -> Result<Self, InstallError> {
+        let spec = AgentSpec::parse(args, needs)?.with_max_snap(max_snap);
         Ok(Self { namespace: namespace::namespace(spec.namespace()), daemon_set: daemon_set(&spec) })
     }
 

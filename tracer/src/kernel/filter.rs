@@ -72,6 +72,11 @@ impl AddressSet {
         Self { members: HashMap::new(), everything: false }
     }
 
+    /// The addresses, in no order.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.members.keys().copied()
+    }
+
     /// Adds an address, with one port rule or for all its packets. The wider of two mentions counts.
     pub fn add(
         &mut self,

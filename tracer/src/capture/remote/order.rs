@@ -80,6 +80,7 @@ impl<'a> Orders<'a> {
         }
         if let Some(filter) = self.filter(node, kind) {
             add("--program", filter.portable());
+            add("--program-text", plan.expression.as_ref().map_or("", Expression::text).to_owned());
         }
         for interface in self.interfaces(kind) {
             add("-i", interface.clone());

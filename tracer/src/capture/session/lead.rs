@@ -6,6 +6,7 @@ use super::{BATCH, CaptureFailure, Session};
 use crate::capture::Plan;
 use crate::capture::chooser::Chooser;
 use crate::capture::orders::Reins;
+use crate::capture::policy::Audit;
 use crate::capture::throttle::Throttle;
 use crate::capture::wait::Waiter;
 use crate::kernel::attach::{self, AttachMode};
@@ -52,9 +53,12 @@ pub(super) fn look(chooser: &mut Chooser) -> Result<(), CaptureFailure> {
 
 impl Session {
     /// Does what was ordered since the last turn.
-    pub(super) fn obey(&mut self) -> Result<(), CaptureFailure> {
+    pub(super) fn obey(&mut self, audit: Option<&mut Audit>) -> Result<(), CaptureFailure> {
         let Some(reins) = &self.reins else { return Ok(()) };
         let orders = reins.orders();
+        if let Some(audit) = audit {
+            audit.change(&orders);
+        }
         if let Some(addresses) = orders.addresses {
             self.filter.set(addresses).map_err(CaptureFailure::Filter)?;
         }

@@ -9,7 +9,7 @@ use tracer_core::output::printable;
 use tracer_core::way::Extent;
 
 use super::host::{HostSpec, address_set};
-use crate::capture::{Expression, FilterError, Lead, Orders, PodLinks};
+use crate::capture::{Claim, Expression, FilterError, Lead, Orders, PodLinks};
 
 /// What the kflow that leads it adds to its command line. People have shorter words for the same.
 #[derive(Args, Debug)]
@@ -23,6 +23,12 @@ pub(super) struct LeadArgs {
     /// Write no more than so many bytes per second; packets beyond are counted as lost.
     #[arg(long, value_name = "BYTES", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
     output_rate: Option<u64>,
+    /// Who the cluster takes the user for, for the agent's log.
+    #[arg(long, value_name = "NAME", hide = true)]
+    for_user: Option<String>,
+    /// What the compiled filter was made of, for the agent's log.
+    #[arg(long, value_name = "EXPR", hide = true, allow_hyphen_values = true)]
+    program_text: Option<String>,
     /// Compiled filter.
     #[arg(long, value_name = "TEXT", hide = true, conflicts_with_all = ["filter", "words"])]
     program: Option<String>,
@@ -75,6 +81,10 @@ impl LeadArgs {
 
     pub(super) const fn output_rate(&self) -> Option<u64> {
         self.output_rate
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        Claim { user: self.for_user.clone(), filter: self.program_text.clone() }
     }
 
     pub(super) fn pods(&self) -> Option<PodLinks> {

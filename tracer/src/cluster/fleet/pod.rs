@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, HostPathVolumeSource, NodeAffinity, NodeSelector,
+    Affinity, Capabilities, Container, EnvVar, HostPathVolumeSource, NodeAffinity, NodeSelector,
     NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSecurityContext, PodSpec, SeccompProfile,
     SecurityContext, Volume, VolumeMount,
 };
@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Needs;
 use super::spec::AgentSpec;
+use crate::capture::policy::{AUDIT, MAX_SNAP};
 
 /// The agent's container.
 pub(in crate::cluster) const CONTAINER: &str = "agent";
@@ -31,6 +32,8 @@ pub(in crate::cluster) const SELECTOR: &str =
 const IDLE: &str = "45";
 /// Seconds that an agent has to end: it has nothing to do for it.
 const GRACE: i64 = 2;
+/// The log of the container: what its first process writes on standard error.
+const LOG: &str = "/proc/1/fd/2";
 /// Where container runtimes keep the network namespaces of pods.
 const NAMESPACES: &str = "/run/netns";
 
@@ -135,6 +138,7 @@ fn container(spec: &AgentSpec, life: Life<'_>, mounts: Option<Vec<VolumeMount>>)
         name: CONTAINER.to_owned(),
         image: Some(spec.image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
+        env: Some(policy(spec)),
         command: Some(words.iter().map(|&word| word.to_owned()).collect()),
         resources: Some(spec.resources.clone()),
         security_context: Some(security(spec.needs)),
@@ -142,6 +146,17 @@ fn container(spec: &AgentSpec, life: Life<'_>, mounts: Option<Vec<VolumeMount>>)
         volume_mounts: mounts,
         ..Container::default()
     }
+}
+
+/// What binds every capture in it: who starts one there can give it no other environment.
+fn policy(spec: &AgentSpec) -> Vec<EnvVar> {
+    let variable = |name: &str, value: &str| EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        ..EnvVar::default()
+    };
+    let ceiling = spec.max_snap.as_deref().map(|most| variable(MAX_SNAP, most));
+    [variable(AUDIT, LOG)].into_iter().chain(ceiling).collect()
 }
 
 /// The capabilities of an agent: three, and with a pod's own side what setns(2) asks for.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::agent::Agent;
 use super::pod::{BINARY, CONTAINER};
 use super::rate::Share;
-use super::{Inner, Order, refusal};
+use super::{Inner, Order, Task, refusal};
 use crate::cluster::remote::exec::{self, Command, Outcome};
 use crate::cluster::remote::status::Ended;
 use crate::cluster::remote::{Phase, RemoteEnd, Source};
@@ -75,7 +75,7 @@ async fn carry(
     share: &mut Share,
 ) -> RemoteEnd {
     let namespace = inner.spec.namespace();
-    let words = command_line(order, share.limit());
+    let words = command_line(order, share.limit(), inner.user().await);
     let command = Command { namespace, pod, container: CONTAINER, words };
     let (socket, closes) = match timeout(OPENING, exec::open(&inner.client, command)).await {
         Ok(Ok(opened)) => opened,
@@ -137,11 +137,14 @@ fn without_code(reason: String) -> RemoteEnd {
 }
 
 /// What runs in the agent.
-fn command_line(order: &Order, rate: u64) -> Vec<String> {
+fn command_line(order: &Order, rate: u64, user: Option<&str>) -> Vec<String> {
     let mut words = vec![BINARY.to_owned()];
     words.extend(order.task.words(rate));
     if order.task.takes_node() && !order.arguments.iter().any(|word| word == "--node") {
         words.extend(["--node".to_owned(), order.node.clone()]);
+    }
+    if let (Task::Capture, Some(user)) = (order.task, user) {
+        words.push(format!("--for-user={user}"));
     }
     words.extend_from_slice(&order.arguments);
     words
@@ -158,11 +161,11 @@ mod tests {
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             ..Order::default()
         };
-        let words = command_line(&order(&["-s", "128"]), 1000);
+        let words = command_line(&order(&["-s", "128"]), 1000, None);
         assert_eq!(words[0], "/kflow");
         assert_eq!(words[words.len() - 4..], ["--node", "n1", "-s", "128"]);
         assert!(words.windows(2).any(|pair| pair == ["--output-rate", "1000"]));
-        let words = command_line(&order(&["--node", "n1"]), 1000);
+        let words = command_line(&order(&["--node", "n1"]), 1000, Some("jane"));
         assert_eq!(words.iter().filter(|word| *word == "--node").count(), 1);
     }
 

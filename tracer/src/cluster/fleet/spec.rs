@@ -35,6 +35,8 @@ pub(in crate::cluster) struct AgentSpec {
     pub(super) tolerations: Vec<Toleration>,
     pub(super) resources: ResourceRequirements,
     pub(super) needs: Needs,
+    /// The most that captures in it may keep of a packet, as the agent is told it.
+    pub(super) max_snap: Option<String>,
 }
 
 impl AgentSpec {
@@ -56,7 +58,13 @@ impl AgentSpec {
             tolerations,
             resources: resources(args)?,
             needs,
+            max_snap: None,
         })
+    }
+
+    /// With a ceiling for what captures may keep of a packet.
+    pub(in crate::cluster) fn with_max_snap(self, max_snap: Option<String>) -> Self {
+        Self { max_snap, ..self }
     }
 
     /// Namespace of the agents.

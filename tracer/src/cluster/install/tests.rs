@@ -11,7 +11,7 @@ struct Flags {
 
 fn manifest(flags: &[&str], pod_side: bool) -> Manifest {
     let flags = Flags::parse_from(["test"].iter().chain(flags));
-    Manifest::new(&flags.agents, Needs { pod_side }).unwrap()
+    Manifest::new(&flags.agents, Needs { pod_side }, None).unwrap()
 }
 
 #[test]
