@@ -4,11 +4,13 @@ mod columns;
 pub mod json;
 pub mod line;
 pub mod pcapng;
+mod screen;
 pub mod text;
 
 use std::borrow::Cow;
 
 pub use columns::columns;
+pub use screen::Screen;
 
 /// A name, path or text that came from elsewhere, on one line, with nothing in it that drives a terminal: control
 /// characters, and those that turn the order of others around or cannot be seen, are shown as `\u{1b}`, `\n` and so on.

@@ -9,8 +9,10 @@ mod counts;
 mod ends;
 mod expressions;
 mod pair;
+mod policy;
 mod process;
 mod second_pair_of_eyes;
+mod terminal;
 mod unprivileged;
 
 use pair::NEAR_INTERFACE;

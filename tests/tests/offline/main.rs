@@ -9,3 +9,4 @@ mod formats;
 mod names;
 mod output;
 mod support;
+mod terminal;

@@ -6,10 +6,12 @@ mod things;
 use std::io::{self, Write};
 
 use super::{Explanation, Story};
+use crate::output::Screen;
 
 impl Explanation {
     /// Writes it as text: what it is, what is wrong, then the ways of packets.
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let out = &mut Screen(out);
         self.heading(out)?;
         self.problems(out)?;
         match &self.story {

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use clap::{Args, ValueEnum};
 use thiserror::Error;
+use tracer_core::output::Screen;
 
 use crate::cli::cluster::ClusterArgs;
 use crate::cluster::agents::{self, AgentEntry};
@@ -82,6 +83,7 @@ fn json(out: &mut impl io::Write, entries: &[AgentEntry]) -> io::Result<()> {
 }
 
 fn table(out: &mut impl io::Write, entries: &[AgentEntry], space: &str) -> io::Result<()> {
+    let out = &mut Screen(out);
     if entries.is_empty() {
         return writeln!(
             out,

@@ -86,7 +86,9 @@ impl ExitStatus for InstallCommandError {
 }
 
 fn max_snap(text: &str) -> Result<String, String> {
-    ceiling(text).map(|_| text.to_owned()).map_err(|_| "expected a number of bytes above 0, or `headers`".to_owned())
+    ceiling(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "expected a number of bytes above 0, or `headers`".to_owned())
 }
 
 /// `kflow install`.

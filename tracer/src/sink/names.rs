@@ -40,16 +40,23 @@ impl Names {
     }
 
     /// What is no conversion stays, as the C library does it. So does the path as a whole where the time is beyond
-    /// what can be formatted.
+    /// what can be formatted. A slash that a conversion yields (`%D`) becomes `-`: files stay in the folders that the path
+    /// names, which are formatted one by one.
     fn format(&self, period: Timestamp) -> std::ffi::OsString {
+        let parts = text(&self.path);
+        let parts: Option<Vec<_>> = parts.split('/').map(|part| self.part(part, period)).collect();
+        parts.map_or_else(|| self.path.clone().into_os_string(), |parts| parts.join("/").into())
+    }
+
+    /// What stands between two slashes.
+    fn part(&self, format: &str, period: Timestamp) -> Option<String> {
         let config = Config::new().lenient(true).custom(PosixCustom::new());
+        let time = jiff::Timestamp::from_second(i64::try_from(seconds(period)).ok()?).ok()?;
         let mut name = String::new();
-        let formatted = i64::try_from(seconds(period))
-            .ok()
-            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-            .map(|time| BrokenDownTime::from(&time.to_zoned(self.zone.clone())))
-            .and_then(|time| time.format_with_config(&config, text(&self.path).as_bytes(), &mut name).ok());
-        formatted.map_or_else(|| self.path.clone().into_os_string(), |()| name.into())
+        BrokenDownTime::from(&time.to_zoned(self.zone.clone()))
+            .format_with_config(&config, format.as_bytes(), &mut name)
+            .ok()?;
+        Some(name.replace('/', "-"))
     }
 }
 
@@ -104,6 +111,8 @@ mod tests {
             ("%F_%T", None, 0, "2023-11-14_22:13:20"),
             ("%c", None, 0, "Tue Nov 14 22:13:20 2023"),
             ("plain", None, 0, "plain"),
+            ("/d/%D.pcap", None, 0, "/d/11-14-23.pcap"),
+            ("../%Y/%D/x%%/f", None, 0, "../2023/11-14-23/x%/f"),
             ("%H-", Some(1), 0, "22-"),
             ("%H-", Some(1), 3, "22-3"),
         ] {

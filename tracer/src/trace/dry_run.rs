@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use tracer_core::output::printable_lines;
 
 use super::cluster::pods;
 use super::output::OutputError;
@@ -43,7 +44,7 @@ struct Agents<'a> {
 pub(super) fn print(plan: &TracePlan) -> Result<(), OutputError> {
     let text = match plan.args.output {
         Format::Json => serde_json::to_string(&of(plan)).unwrap_or_default() + "\n",
-        Format::Text | Format::Pcapng => text(&of(plan)),
+        Format::Text | Format::Pcapng => printable_lines(&text(&of(plan))).into_owned(),
     };
     io::stdout().lock().write_all(text.as_bytes()).map_err(OutputError::Text)
 }

@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 use tracer_core::capture::CaptureError;
-use tracer_core::output::printable_lines;
+use tracer_core::output::{printable, printable_lines};
 use tracer_core::trace::Tracer;
 use tracer_core::units::Timestamp;
 
@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
             Some(scope) => unwatched(scope, |node| points.observes_node(node)),
             None => Vec::new(),
         };
-        for node in &missing {
+        for node in missing.iter().map(|node| printable(node)) {
             say!("kflow: no file is of {node}, its hops are missing: name one -r {node}/IFACE=FILE");
         }
         if plan.scope.is_none() {

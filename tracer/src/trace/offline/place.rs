@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 use tracer_core::capture::{CaptureFormat, Interface, Section};
+use tracer_core::output::printable;
 
 use super::input::Given;
 use super::name::FileName;
@@ -140,7 +141,8 @@ impl Naming {
             *count += 1;
             if *count > 1 {
                 let name = format!("{}#{count}", interface.name);
-                say!("kflow: {} has {} {count} times: this one is called {name}", self.label, interface.name);
+                let (label, called) = (printable(&self.label), printable(&interface.name));
+                say!("kflow: {label} has {called} {count} times: this one is called {}", printable(&name));
                 interface.name = name;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use tracer_core::output::printable;
 use tracer_core::units::Timestamp;
 
 use super::file::{CaptureFile, Held};
@@ -19,7 +20,7 @@ pub(super) fn summary(files: &[CaptureFile], matched: bool) -> String {
     let mut text = format!("traced {} {plural}, {packets} packets:\n", files.len());
     let is_short = files.len() <= MAX_LINES;
     for file in files.iter().filter(|file| is_short || !matched || !file.held.is_plain()) {
-        let _ = writeln!(text, "  {}", line(&file.label, &file.held));
+        let _ = writeln!(text, "  {}", line(&printable(&file.label), &file.held));
     }
     text
 }
@@ -35,7 +36,7 @@ fn line(label: &str, held: &Held) -> String {
     let places = match held.places.len() {
         0 => "no interface".to_owned(),
         count if count > MAX_PLACES => format!("{count} interfaces"),
-        _ => held.places.join(", "),
+        _ => printable(&held.places.join(", ")),
     };
     let mut line = format!("{label}: {places}: {} packets", held.packets);
     if let Some((first, last)) = held.span {

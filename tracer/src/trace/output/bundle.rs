@@ -13,7 +13,7 @@ use tracer_core::capture::LinkLayer;
 use tracer_core::evidence::{Evidence, Snapshot};
 use tracer_core::output::pcapng::TraceWriter;
 use tracer_core::output::text::{Colour, Style};
-use tracer_core::output::{json, text};
+use tracer_core::output::{json, printable, text};
 use tracer_core::packet::segment::header_len;
 use tracer_core::point::Points;
 use tracer_core::report::Report;
@@ -172,12 +172,12 @@ impl Archive {
 fn rules(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     for table in &snapshot.firewall.tables {
-        lines.push(format!("table {} {}", table.family, table.name));
+        lines.push(format!("table {} {}", table.family, printable(&table.name)));
         for chain in &table.chains {
-            lines.push(format!("  chain {}", chain.name));
+            lines.push(format!("  chain {}", printable(&chain.name)));
             for rule in &chain.rules {
                 let packets = rule.packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string());
-                lines.push(format!("    {packets:>10}  {}", rule.text));
+                lines.push(format!("    {packets:>10}  {}", printable(&rule.text)));
             }
         }
     }
