@@ -14,6 +14,7 @@ mod pages;
 mod sbom;
 mod sums;
 mod target;
+mod twice;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     targets: Vec<Target>,
     /// Where the archives will be found.
     releases: Option<String>,
+    /// Nothing is shipped: the program is built twice and compared.
+    is_check: bool,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
         while let Some(word) = words.next() {
             match *word {
                 "--target" => options.targets.push(Target::named(words.next()?)?),
+                "--check-reproducible" => options.is_check = true,
                 "--releases" => options.releases = Some((*words.next()?).to_owned()),
                 _ => return None,
             }
@@ -70,6 +74,11 @@ impl Options {
 pub(crate) fn dist(workspace: &Workspace, options: &Options) -> Result<()> {
     step("setup", || setup(workspace))?;
     let commit = Commit::of(workspace)?;
+    if options.is_check {
+        let target =
+            options.targets.first().copied().or_else(|| Target::ALL.into_iter().find(|one| one.is_native()));
+        return twice::check(workspace, target.context("this machine is of no target")?, &commit);
+    }
     let out = empty(&directory(workspace))?;
     let binaries = binaries(workspace, &options.targets, &commit)?;
     let pages = step("completions and manual", || pages::write(&binaries, &commit, &out))?;

@@ -3,6 +3,7 @@
 //! Builds into a target directory of its own, where no setup has been: the host crates are checked as on a
 //! machine without an eBPF toolchain, and the objects that tests embed stay as they are.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -39,6 +40,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
         clippy(workspace, "--package tracer-ebpf --package lab-ebpf", "-D warnings -C panic=abort")
     })?;
     step("formats and clippy of the fuzz targets", || fuzz::lint(workspace))?;
+    step("actions by their hashes", || pinned(workspace))?;
     step("licences, advisories, sources", || deny(workspace))
 }
 
@@ -87,10 +89,51 @@ impl Rule {
     }
 }
 
+/// A tag of an action can be moved to other code, a hash cannot.
+fn pinned(workspace: &Workspace) -> Result<()> {
+    let directory = workspace.root().join(".github/workflows");
+    for file in fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))? {
+        let path = file.context("cannot list the workflows")?.path();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let loose = text.lines().find(|line| !is_pinned(line));
+        ensure!(loose.is_none(), "{}: not by a full hash: {}", path.display(), loose.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Whether a line of a workflow uses no action, or one by the hash of its commit.
+fn is_pinned(line: &str) -> bool {
+    let Some(used) = line.trim_start().trim_start_matches("- ").strip_prefix("uses:") else { return true };
+    let used = used.split('#').next().unwrap_or_default().trim();
+    let is_hash = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    used.starts_with("./") || used.split_once('@').is_some_and(|(_, reference)| is_hash(reference))
+}
+
 fn deny(workspace: &Workspace) -> Result<()> {
     if find_program("cargo-deny").is_none() {
         eprintln!("not checked: cargo-deny is not on the path (`cargo install --locked cargo-deny`)");
         return Ok(());
     }
     run(&mut workspace.cargo("deny check --hide-inclusion-graph"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_hash_pins_an_action() {
+        let hash = "11bd71901bbe5b1630ceea73d27597364c9af683";
+        for (line, expected) in [
+            (format!("      - uses: actions/checkout@{hash} # v4.2.2"), true),
+            (format!("        uses: actions/checkout@{hash}"), true),
+            ("      - uses: ./.github/actions/own".to_owned(), true),
+            ("      - run: echo uses: this@v1".to_owned(), true),
+            ("      - uses: actions/checkout@v4".to_owned(), false),
+            (format!("      - uses: actions/checkout@{}", &hash[..12]), false),
+            (format!("      - uses: actions/checkout # {hash}"), false),
+        ] {
+            assert_eq!(is_pinned(&line), expected, "{line}");
+        }
+    }
 }

@@ -35,6 +35,8 @@ usage: cargo xtask COMMAND
   fuzz [SECONDS] run the fuzz targets, each for so long (60)
   dist [--target TRIPLE]... [--releases URL]
                  what is shipped, below target/dist: static binaries, images, manifests, checksums
+  dist --check-reproducible [--target TRIPLE]
+                 build the program of HEAD twice, in two directories, and compare
   e2e [--load COMMAND] [--kubeconfig FILE] [--context NAME] [--kflow PROGRAM] [--only STORY] [--keep]
                  the stories of a cluster, on the one of KUBECONFIG; COMMAND brings the image in the file {} to its nodes
   lint           formats, clippy of host and eBPF crates and fuzz targets, dependency direction, licences
@@ -151,6 +153,7 @@ mod tests {
             (&["dist"], Some(Command::Dist(dist::Options::default()))),
             (&["dist", "--target", "riscv64"], None),
             (&["dist", "--target"], None),
+            (&["dist", "--check-reproducible=no"], None),
             (&["e2e"], Some(Command::EndToEnd(e2e::Options::default()))),
             (&["e2e", "--load"], None),
             (&["e2e", "pod"], None),

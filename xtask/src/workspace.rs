@@ -24,6 +24,11 @@ impl Workspace {
         Ok(Self { root: root.to_owned(), target: target.to_owned() })
     }
 
+    /// Another tree of the same sources.
+    pub(crate) fn at(root: PathBuf, target: PathBuf) -> Self {
+        Self { root, target }
+    }
+
     /// Where the workspace's `Cargo.toml` is.
     pub(crate) fn root(&self) -> &Path {
         &self.root

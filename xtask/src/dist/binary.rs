@@ -82,7 +82,7 @@ pub(crate) fn compile(
     let mut cargo = workspace.cargo("build --locked");
     cargo.args(["--profile", PROFILE, "--target", target.triple()]).args(words);
     toolchain.configure(&mut cargo, target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped(workspace)?);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped(workspace)?).env("CARGO_TARGET_DIR", workspace.target());
     if let Some(commit) = commit {
         cargo.env("KFLOW_COMMIT", &commit.hash);
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::capture::orders::Orders;
-use crate::capture::{CaptureFailure, Keep, Plan, Product, Summary};
+use crate::capture::{CaptureFailure, Expression, Keep, Plan, Product, Summary};
 use crate::error::{ExitStatus as _, chain};
 use crate::kernel::filter::AddressSet;
 use crate::sink::Target;
@@ -105,7 +105,7 @@ fn beginning(plan: &Plan) -> Value {
         Product::Capture(Target::Wireshark, _) => "wireshark".to_owned(),
         Product::Capture(Target::Stdout | Target::CompressedStdout, _) => "stdout".to_owned(),
     };
-    let filter = plan.expression.as_ref().map(super::super::Expression::text).filter(|text| !text.is_empty());
+    let filter = plan.expression.as_ref().map(Expression::text).filter(|text| !text.is_empty());
     json!({
         "node": cut(&plan.node),
         "interfaces": cut(&plan.selection.to_string()),

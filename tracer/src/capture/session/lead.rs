@@ -10,6 +10,7 @@ use crate::capture::policy::Audit;
 use crate::capture::throttle::Throttle;
 use crate::capture::wait::Waiter;
 use crate::kernel::attach::{self, AttachMode};
+use crate::kernel::confine::Confinement;
 use crate::kernel::interfaces::Watch;
 use crate::kernel::netlink::NetlinkError;
 use crate::sink::SinkError;
@@ -18,7 +19,9 @@ use crate::sink::SinkError;
 pub(super) fn reins(plan: &Plan, waiter: &mut Waiter) -> Result<Option<Reins>, CaptureFailure> {
     if let Some(lead) = plan.lead {
         let failed = |source| CaptureFailure::System { operation: "listen to standard input", source };
-        return Reins::take(lead, plan.confinement).map(Some).map_err(failed);
+        // Who becomes another user does so in all threads at once, which one without capabilities could not.
+        let confinement = if plan.user.is_some() { Confinement::Off } else { plan.confinement };
+        return Reins::take(lead, confinement).map(Some).map_err(failed);
     }
     if plan.limits.stdin {
         waiter.add_stdin()?;

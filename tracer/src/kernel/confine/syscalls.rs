@@ -43,7 +43,6 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_unlinkat,
-    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_fcntl,
     libc::SYS_flock,
@@ -147,6 +146,7 @@ const OLD_CALLS: &[libc::c_long] = &[
     libc::SYS_readlink,
     libc::SYS_unlink,
     libc::SYS_rename,
+    libc::SYS_renameat,
     libc::SYS_pipe,
     libc::SYS_dup2,
     libc::SYS_poll,
@@ -179,8 +179,8 @@ const BPF_COMMANDS: [u64; 12] = [
 /// Sockets within this machine, and to the kernel. None leads to a network.
 const FAMILIES: [libc::c_int; 2] = [libc::AF_UNIX, libc::AF_NETLINK];
 
-/// What would type on the terminal of somebody else (ioctl_tty(2)).
-const TYPING: [u64; 2] = [libc::TIOCSTI, 0x541C];
+/// `TIOCSTI` and `TIOCLINUX`, which would type on the terminal of somebody else (`asm-generic/ioctls.h`, ioctl_tty(2)).
+const TYPING: [u64; 2] = [0x5412, 0x541C];
 
 /// Lets no other calls through, in all threads.
 pub(super) fn filter(how: Confinement, needs: Needs) -> Result<(), ConfineError> {
