@@ -35,11 +35,12 @@ impl Copy {
 
     /// Runs it in a pair's namespace as a user with these capabilities and no way to others.
     fn run(&self, pair: &Pair, capabilities: &[&str], words: &str) -> Ended {
-        let added: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
+        let added: Vec<_> = ["-all"].iter().chain(capabilities).copied().collect();
+        let added = added.join(",+");
         let mut command = Command::new("setpriv");
         command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
         for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
-            command.arg(format!("{set}=-all{added}"));
+            command.arg(format!("{set}={added}"));
         }
         command.arg(self.program()).args(words.split(' ')).current_dir(&self.0);
         Ended::of(&pair.in_near(|| command.output()).unwrap())

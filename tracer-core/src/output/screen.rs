@@ -34,8 +34,9 @@ mod tests {
     #[test]
     fn a_name_makes_no_line_of_its_own() {
         let mut screen = Screen(Vec::new());
-        writeln!(screen, "pod {}", "a\nnothing wrong found\x1b[2J").unwrap();
-        write!(screen, "{}", "b\n").unwrap();
+        let (name, line) = ("a\nnothing wrong found\x1b[2J", "b\n");
+        writeln!(screen, "pod {name}").unwrap();
+        write!(screen, "{line}").unwrap();
         screen.write_all(b"c\n\x07d\n").unwrap();
         let shown = "pod a\\nnothing wrong found\\u{1b}[2J\nb\nc\n\\u{7}d\n";
         assert_eq!(String::from_utf8(screen.0).unwrap(), shown);

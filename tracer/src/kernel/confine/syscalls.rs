@@ -179,7 +179,7 @@ const BPF_COMMANDS: [u64; 12] = [
 /// Sockets within this machine, and to the kernel. None leads to a network.
 const FAMILIES: [libc::c_int; 2] = [libc::AF_UNIX, libc::AF_NETLINK];
 
-/// `TIOCSTI` and `TIOCLINUX`, which would type on the terminal of somebody else (`asm-generic/ioctls.h`, ioctl_tty(2)).
+/// `TIOCSTI` and `TIOCLINUX`, which would type on the terminal of somebody else (`asm-generic/ioctls.h`, `ioctl_tty(2)`).
 const TYPING: [u64; 2] = [0x5412, 0x541C];
 
 /// Lets no other calls through, in all threads.
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_short_enough_for_the_kernel() {
-        /// `BPF_MAXINSNS` (linux/bpf_common.h).
+        /// `BPF_MAXINSNS` (`linux/bpf_common.h`).
         const MOST: usize = 4096;
         let needs = Needs { namespaces: true, files: true, programs: false };
         let program = program(needs, SeccompAction::Log).unwrap();

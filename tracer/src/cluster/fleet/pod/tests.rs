@@ -43,6 +43,16 @@ fn an_agent_may_do_what_a_capture_needs_and_nothing_else() {
 }
 
 #[test]
+fn captures_are_noted_and_bound_by_the_environment_alone() {
+    let audit = json!({"name": "KFLOW_AUDIT", "value": "/proc/1/fd/2"});
+    assert_eq!(made(false)["spec"]["containers"][0]["env"], json!([audit]));
+    let spec = AgentSpec::parse(&args(), Needs::default()).unwrap().with_max_snap(Some("headers".to_owned()));
+    let spec = serde_json::to_value(pod_spec(&spec, Life::Stay)).unwrap();
+    let ceiling = json!({"name": "KFLOW_MAX_SNAP", "value": "headers"});
+    assert_eq!(spec["containers"][0]["env"], json!([audit, ceiling]));
+}
+
+#[test]
 fn a_pod_side_adds_one_capability_and_one_path_that_cannot_be_written() {
     let pod = made(true);
     let container = &pod["spec"]["containers"][0];
