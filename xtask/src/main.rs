@@ -12,6 +12,7 @@ mod lint;
 mod setup;
 mod step;
 mod test;
+mod vm_test;
 mod workspace;
 
 use std::env;
@@ -27,6 +28,8 @@ usage: cargo xtask COMMAND
   setup          find or install what builds the eBPF object and what demo and test run
   demo           trace three requests across a two-node lab with the released kflow (root)
   test [FILTER]  set up, build, run the unit tests and those on the lab (root)
+  vm-test [--kernel VERSION]... [--feature NAME]... [--binaries FOLDER] [--write]
+                 boot kernels of distributions in QEMU, try every feature there, compare with docs/kernels.md
   accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
   diagnose [FAULT...] [--variants N] [--jobs N] [--healthy N]
                  inject faults into the lab, and compare the cause and the place that kflow names (root)
@@ -59,6 +62,7 @@ enum Command {
     Fuzz { seconds: u32 },
     Dist(dist::Options),
     EndToEnd(e2e::Options),
+    VmTest(vm_test::Options),
     Lint,
     Ci,
 }
@@ -99,6 +103,7 @@ fn parse(args: &[String]) -> Option<Command> {
         }
         ["dist", words @ ..] => dist::Options::parse(words).map(Command::Dist),
         ["e2e", words @ ..] => e2e::Options::parse(words).map(Command::EndToEnd),
+        ["vm-test", words @ ..] => vm_test::Options::parse(words).map(Command::VmTest),
         ["lint"] => Some(Command::Lint),
         ["ci"] => Some(Command::Ci),
         _ => None,
@@ -122,6 +127,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
         Command::Dist(options) => dist::dist(&workspace, options),
         Command::EndToEnd(options) => e2e::e2e(&workspace, options),
+        Command::VmTest(options) => vm_test::vm_test(&workspace, options),
         Command::Lint => lint::lint(&workspace),
         Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
     }
@@ -157,6 +163,9 @@ mod tests {
             (&["e2e"], Some(Command::EndToEnd(e2e::Options::default()))),
             (&["e2e", "--load"], None),
             (&["e2e", "pod"], None),
+            (&["vm-test"], Some(Command::VmTest(vm_test::Options::default()))),
+            (&["vm-test", "--kernel", "2.6"], None),
+            (&["vm-test", "--kernel"], None),
             (&["setup", "--force"], None),
             (&["destroy"], None),
         ];
