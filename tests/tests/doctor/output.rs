@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::scene::kflow;
 
 /// In the order of the output; documented, so that removing or renaming one is a break.
-const CHECKS: [&str; 26] = [
+const CHECKS: [&str; 27] = [
     "object",
     "kernel",
     "cap_net_admin",
@@ -20,6 +20,7 @@ const CHECKS: [&str; 26] = [
     "programs",
     "tcx",
     "clsact",
+    "drops",
     "netns",
     "memlock",
     "cgroup_memory",

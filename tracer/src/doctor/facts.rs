@@ -7,6 +7,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::memory::{self, MemoryLimit};
 use crate::error::chain;
+use crate::kernel::drops;
 use crate::kernel::object;
 use crate::kernel::probe::trial::{self, Trial};
 use crate::kernel::probe::{self, Privileges};
@@ -33,6 +34,8 @@ pub(super) struct Facts {
     pub(super) memlock: Option<u64>,
     /// Absent for no limit.
     pub(super) memory: Option<MemoryLimit>,
+    /// What the kernel does not tell of packets that it drops, and why; absent where it tells all.
+    pub(super) lacks_of_drops: Option<(String, String)>,
     /// What the kernel's files say.
     pub(super) settings: Settings,
     /// Version of libpcap, or why there is none.
@@ -51,6 +54,7 @@ pub(super) struct Trials {
     pub(super) programs: Trial,
     pub(super) tcx: Trial,
     pub(super) clsact: Trial,
+    pub(super) drops: Trial,
     pub(super) netns: Trial,
 }
 
@@ -90,6 +94,7 @@ impl Facts {
             trials: Trials::run(),
             memlock,
             memory: memory_limit(),
+            lacks_of_drops: drops::missing().map(|missing| (missing.what, missing.why)),
             settings: Settings::read(),
             libpcap: libpcap(),
             wireshark: find_program("wireshark"),
@@ -108,6 +113,7 @@ impl Trials {
         Self {
             tcx: attach(trial::tcx),
             clsact: attach(trial::clsact),
+            drops: attach(trial::drops),
             programs,
             map: trial::map(),
             ring_buffer: trial::ring_buffer(),

@@ -19,6 +19,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
         bpf::programs(facts),
         bpf::tcx(facts),
         bpf::clsact(facts),
+        bpf::drops(facts),
         privileges::netns(facts),
         machine::memlock(facts),
         machine::cgroup_memory(facts),

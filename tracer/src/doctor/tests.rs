@@ -28,10 +28,12 @@ fn healthy() -> Facts {
             programs: Trial::Works,
             tcx: Trial::Works,
             clsact: Trial::Works,
+            drops: Trial::Works,
             netns: Trial::Works,
         },
         memlock: None,
         memory: None,
+        lacks_of_drops: None,
         settings: Settings {
             btf: Some(5 << 20),
             jit: Some(1),
@@ -97,6 +99,13 @@ const CASES: &[Case] = &[
     (|f| f.trials.programs = Trial::Failed("refused".to_owned()), &[("programs", State::Missing)], false),
     (|f| f.trials.tcx = Trial::Absent, &[("tcx", State::Degraded)], true),
     (|f| f.trials.clsact = Trial::Absent, &[("clsact", State::Degraded)], true),
+    (|f| f.trials.drops = Trial::Failed("no types".to_owned()), &[("drops", State::Degraded)], true),
+    (|f| f.trials.drops = Trial::Untried("no program"), &[("drops", State::Unknown)], true),
+    (
+        |f| f.lacks_of_drops = Some(("drop reasons".to_owned(), "an old kernel".to_owned())),
+        &[("drops", State::Degraded)],
+        true,
+    ),
     (|f| f.trials.clsact = Trial::Untried("alone"), &[("clsact", State::Unknown)], true),
     (
         |f| {

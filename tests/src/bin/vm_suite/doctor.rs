@@ -7,8 +7,13 @@ use serde_json::Value;
 use crate::found::{Failure, Found, Grade, Known, ensure};
 
 /// A check of `kflow doctor`, and the feature that it is about.
-const SAME: [(&str, &str); 4] =
-    [("programs", "programs"), ("clsact", "clsact"), ("tcx", "tcx"), ("libpcap", "filter")];
+const SAME: [(&str, &str); 5] = [
+    ("programs", "programs"),
+    ("clsact", "clsact"),
+    ("tcx", "tcx"),
+    ("drops", "drop reasons"),
+    ("libpcap", "filter"),
+];
 /// What has to work wherever all checks pass.
 const ABILITIES: [&str; 4] = ["capture", "capture_filter", "trace", "trace_namespaces"];
 

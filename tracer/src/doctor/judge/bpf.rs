@@ -157,6 +157,33 @@ pub(super) fn clsact(facts: &Facts) -> Check {
     }
 }
 
+/// What the kernel tells of packets that it drops: verdicts of traces are the better for it, captures do without.
+pub(super) fn drops(facts: &Facts) -> Check {
+    const WITHOUT: &str =
+        "a trace tells where a packet was seen last, and the kernel's own drop of it is missing";
+    const TYPES: &str = "a kernel with CONFIG_DEBUG_INFO_BTF";
+    let check = |state, found: &str| Check::new("drops", state, found, WITHOUT);
+    match &facts.trials.drops {
+        Trial::Works => reasons(facts),
+        Trial::NotPermitted | Trial::Failed(_) if !has_all(facts) => check(State::Unknown, UNTRIED),
+        Trial::NotPermitted => check(State::Degraded, REFUSED).with(permission(facts)),
+        Trial::Absent => check(State::Degraded, "this kernel does not tell them").with(TYPES),
+        Trial::Failed(error) => check(State::Degraded, error).with(TYPES),
+        Trial::Untried(why) => check(State::Unknown, why),
+    }
+}
+
+/// Whether drops are told with all that there is to say of them.
+fn reasons(facts: &Facts) -> Check {
+    let Some((what, why)) = &facts.lacks_of_drops else {
+        let meaning = "verdicts of traces rest on what the kernel says that it dropped";
+        return Check::new("drops", State::Ok, "seen, with functions and reasons", meaning);
+    };
+    let meaning = "verdicts of traces rest on rules, routes and counters instead";
+    Check::new("drops", State::Degraded, format!("seen, without {what}: {why}"), meaning)
+        .with("Linux 5.17 or later with CONFIG_DEBUG_INFO_BTF")
+}
+
 /// What is missing where there is another way is no more than degraded.
 fn instead(check: Check, other: &Trial, meaning: &'static str) -> Check {
     let has_other = matches!(other, Trial::Works | Trial::Untried(_));

@@ -14,6 +14,7 @@ use tracer_core::units::{Direction, SnapLength};
 
 use crate::error::chain;
 use crate::kernel::attach::{AttachMode, Attacher};
+use crate::kernel::drops::{DropScope, Drops};
 use crate::kernel::interfaces;
 use crate::kernel::object::{self, Loaded, ObjectError, Programs, RingSize, Settings};
 
@@ -76,7 +77,7 @@ pub fn classifier() -> Trial {
 /// Loads the programs that a capture loads, with buffers of the least size. They come back for further trials.
 pub fn programs() -> (Trial, Option<Loaded>) {
     let snap = SnapLength(128);
-    let settings = Settings {
+    let mut settings = Settings {
         snap,
         ring: RingSize::at_least(0, snap),
         interfaces: 1,
@@ -88,16 +89,35 @@ pub fn programs() -> (Trial, Option<Loaded>) {
         debug: false,
         drops: Vec::new(),
     };
+    if let Ok(drops) = Drops::look(DropScope::Own) {
+        settings.observe(&drops);
+    }
     match object::load(&settings) {
         Ok(loaded) => (Trial::Works, Some(loaded)),
         Err(ObjectError::NotBuilt) => (Trial::Untried("there are no programs in this kflow"), None),
         Err(ObjectError::NotPermitted { .. }) => (Trial::NotPermitted, None),
-        Err(ObjectError::Verifier { name, cause, log }) => {
-            let reason = reason(&log).unwrap_or_default();
-            (Trial::Failed(format!("the verifier refuses {name} ({cause}): {reason}")), None)
-        }
-        Err(error) => (Trial::Failed(chain(&error)), None),
+        Err(error) => (refused(&error), None),
     }
+}
+
+/// Sees what the kernel drops, for a moment, and records nothing of it.
+pub fn drops(programs: &mut Programs) -> Trial {
+    // Without what it tells the program was not loaded.
+    if let Err(error) = Drops::look(DropScope::Own) {
+        return Trial::Failed(chain(&error));
+    }
+    match programs.watch_drops() {
+        Ok(_guard) => Trial::Works,
+        Err(ObjectError::NotPermitted { .. }) => Trial::NotPermitted,
+        Err(error) => refused(&error),
+    }
+}
+
+/// Of the verifier's log the line that says why.
+fn refused(error: &ObjectError) -> Trial {
+    let ObjectError::Verifier { name, cause, log } = error else { return Trial::Failed(chain(error)) };
+    let reason = reason(log).unwrap_or_default();
+    Trial::Failed(format!("the verifier refuses {name} ({cause}): {reason}"))
 }
 
 /// The line of a verifier's log that says why: the last one but for its statistics.
