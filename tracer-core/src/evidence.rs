@@ -8,6 +8,8 @@ mod counters;
 mod firewall;
 mod lookup;
 mod node;
+#[cfg(test)]
+pub(crate) mod testing;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -8,14 +8,14 @@ pub(super) use world::{World, neighbour, there, way, way_back, wrapped};
 
 use super::{Grounds, Verdict, judge};
 use crate::drops::DropReport;
-use crate::evidence::{Evidence, Link, LinkAddress, LinkCounters, LinkKind, Route, RouteKind, Snapshot};
+pub(super) use crate::evidence::testing::route;
+use crate::evidence::{Evidence, Link, Snapshot, testing};
 use crate::flow::{Endpoint, FlowKey, Port, Protocol};
 use crate::loss::LossReport;
 use crate::report::{FlowReport, Hop, LaneReport, NamedEndpoint, Report, Stop, TcpReport};
 use crate::resolve::{ClusterState, Names};
 use crate::timeline::Orientation;
 use crate::units::{Direction, Timestamp};
-use crate::way::LinkIndex;
 
 /// An address.
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -141,50 +141,10 @@ pub(super) fn snapshot(node: &str) -> Snapshot {
     Snapshot { node: node.to_owned(), ..Snapshot::default() }
 }
 
-/// A link that is up, with addresses as `address/prefix`.
+/// A link that is up and has a hardware address, with addresses as `address/prefix`.
 pub(super) fn link(index: u32, name: &str, kind: &str, addresses: &[&str]) -> Link {
-    let address = |text: &&str| {
-        let (address, prefix) = text.split_once('/').unwrap();
-        LinkAddress { address: ip(address), prefix: prefix.parse().unwrap(), is_duplicate: false }
-    };
-    Link {
-        index: LinkIndex(index),
-        name: name.to_owned(),
-        kind: LinkKind(kind.to_owned()),
-        mac: Some(format!("02:00:00:00:00:{index:02x}")),
-        mtu: 1500,
-        is_up: true,
-        has_carrier: true,
-        master: None,
-        peer: None,
-        peer_netns: None,
-        is_peer_elsewhere: kind == "veth",
-        tunnel: None,
-        addresses: addresses.iter().map(address).collect(),
-        counters: LinkCounters::default(),
-        qdisc: None,
-        qdisc_drops: 0,
-        clsact_drops: 0,
-    }
-}
-
-/// A route of the main table from `network/prefix`.
-pub(super) fn route(network: &str, kind: RouteKind, link: Option<u32>, gateway: Option<&str>) -> Route {
-    let (destination, prefix) = network.split_once('/').unwrap();
-    Route {
-        table: 254,
-        destination: ip(destination),
-        prefix: prefix.parse().unwrap(),
-        kind,
-        gateway: gateway.map(ip),
-        link: link.map(LinkIndex),
-        source: None,
-        priority: 0,
-        protocol: 4,
-        is_onlink: false,
-        mtu: None,
-        is_dead: false,
-    }
+    let link = testing::link(index, name, kind, addresses);
+    Link { mac: Some(format!("02:00:00:00:00:{index:02x}")), ..link }
 }
 
 /// The verdict of a flow that is alone.

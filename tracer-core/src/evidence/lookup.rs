@@ -238,28 +238,14 @@ impl LinkCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Missing;
+    use crate::evidence::{Missing, testing};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     fn route(table: u32, network: &str, priority: u32, link: u32) -> Route {
-        let (address, prefix) = network.split_once('/').unwrap();
-        Route {
-            table,
-            destination: ip(address),
-            prefix: prefix.parse().unwrap(),
-            kind: RouteKind::Unicast,
-            gateway: None,
-            link: Some(LinkIndex(link)),
-            source: None,
-            priority,
-            protocol: 3,
-            is_onlink: false,
-            mtu: None,
-            is_dead: false,
-        }
+        Route { table, priority, ..testing::route(network, RouteKind::Unicast, Some(link), None) }
     }
 
     fn rule(priority: u32, table: Option<u32>) -> RoutingRule {

@@ -2,20 +2,16 @@
 
 use std::net::IpAddr;
 
+pub(super) use crate::evidence::testing::link;
+use crate::evidence::testing::{self, network};
 use crate::evidence::{
-    Action, Backend, Chain, Firewall, Hook, Link, LinkAddress, LinkCounters, LinkKind, Match, PortRange,
-    Prefix, Route, RouteKind, RoutingRule, Rule, Snapshot, Socket, SocketState, Table, TranslationTarget,
+    Action, Backend, Chain, Firewall, Hook, Link, Match, PortRange, Route, RouteKind, RoutingRule, Rule,
+    Snapshot, Socket, SocketState, Table, TranslationTarget,
 };
 use crate::flow::Protocol;
-use crate::way::LinkIndex;
 
 pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
-}
-
-fn prefix(text: &str) -> Prefix {
-    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
-    Prefix { address: ip(address), length: length.parse().unwrap() }
 }
 
 /// A socket that waits.
@@ -35,33 +31,6 @@ pub(super) fn listener(protocol: Protocol, local: &str, port: u16) -> Socket {
     }
 }
 
-/// A link that is up, with addresses as `address/prefix`.
-pub(super) fn link(index: u32, name: &str, kind: &str, addresses: &[&str]) -> Link {
-    let address = |text: &&str| {
-        let Prefix { address, length } = prefix(text);
-        LinkAddress { address, prefix: length, is_duplicate: false }
-    };
-    Link {
-        index: LinkIndex(index),
-        name: name.to_owned(),
-        kind: LinkKind(kind.to_owned()),
-        mac: None,
-        mtu: 1480,
-        is_up: true,
-        has_carrier: true,
-        master: None,
-        peer: None,
-        peer_netns: None,
-        is_peer_elsewhere: kind == "veth",
-        tunnel: None,
-        addresses: addresses.iter().map(address).collect(),
-        counters: LinkCounters::default(),
-        qdisc: None,
-        qdisc_drops: 0,
-        clsact_drops: 0,
-    }
-}
-
 /// A route of the main table: `10.0.0.0/8 via 10.1.1.1 dev 2`, `blackhole 10.0.0.0/8`, `local 10.0.0.1 dev 2`.
 pub(super) fn route(text: &str) -> Route {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -73,21 +42,9 @@ pub(super) fn route(text: &str) -> Route {
         "default" => (RouteKind::Unicast, "0.0.0.0/0"),
         network => (RouteKind::Unicast, network),
     };
-    let Prefix { address, length } = prefix(network);
-    Route {
-        table: if kind == RouteKind::Local { 255 } else { 254 },
-        destination: address,
-        prefix: length,
-        kind,
-        gateway: after("via").map(ip),
-        link: after("dev").map(|index| LinkIndex(index.parse().unwrap())),
-        source: None,
-        priority: 0,
-        protocol: 80,
-        is_onlink: false,
-        mtu: None,
-        is_dead: false,
-    }
+    let link = after("dev").map(|index| index.parse().unwrap());
+    let table = if kind == RouteKind::Local { 255 } else { 254 };
+    Route { table, ..testing::route(network, kind, link, after("via")) }
 }
 
 fn table_rule(priority: u32, table: u32) -> RoutingRule {
@@ -220,7 +177,7 @@ impl Parsed {
         }
         let is_negated = std::mem::take(&mut self.is_negated);
         let value = self.value();
-        let networks = || vec![prefix(&value)];
+        let networks = || vec![network(&value)];
         let ports = || {
             let port = value.parse().unwrap();
             vec![PortRange { first: port, last: port }]

@@ -61,56 +61,22 @@ fn heard(snapshot: &Snapshot) -> impl Iterator<Item = (LinkIndex, IpAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{FdbEntry, Link, LinkCounters, LinkKind, Neighbour, Route};
-
-    pub(crate) fn link(index: u32, name: &str, kind: &str) -> Link {
-        Link {
-            index: LinkIndex(index),
-            name: name.to_owned(),
-            kind: LinkKind(kind.to_owned()),
-            mac: None,
-            mtu: 1500,
-            is_up: true,
-            has_carrier: true,
-            master: None,
-            peer: None,
-            peer_netns: None,
-            is_peer_elsewhere: false,
-            tunnel: None,
-            addresses: Vec::new(),
-            counters: LinkCounters::default(),
-            qdisc: None,
-            qdisc_drops: 0,
-            clsact_drops: 0,
-        }
-    }
-
-    fn route(address: [u8; 4], prefix: u8, link: u32, gateway: Option<[u8; 4]>) -> Route {
-        Route {
-            table: MAIN,
-            destination: address.into(),
-            prefix,
-            kind: RouteKind::Unicast,
-            gateway: gateway.map(IpAddr::from),
-            link: Some(LinkIndex(link)),
-            source: None,
-            priority: 0,
-            protocol: 3,
-            is_onlink: false,
-            mtu: None,
-            is_dead: false,
-        }
-    }
+    use crate::evidence::testing::{link, route};
+    use crate::evidence::{FdbEntry, Neighbour};
 
     #[test]
     fn single_routes_and_stations_of_bridges() {
         let mac = "02:00:00:00:00:05";
         let snapshot = Snapshot {
-            links: vec![link(3, "cali1", "veth"), link(4, "cni0", "bridge"), link(5, "veth5", "veth")],
+            links: vec![
+                link(3, "cali1", "veth", &[]),
+                link(4, "cni0", "bridge", &[]),
+                link(5, "veth5", "veth", &[]),
+            ],
             routes: vec![
-                route([10, 0, 0, 1], 32, 3, None),
-                route([10, 0, 1, 1], 32, 9, Some([10, 0, 0, 9])),
-                route([10, 1, 0, 0], 24, 4, None),
+                route("10.0.0.1", RouteKind::Unicast, Some(3), None),
+                route("10.0.1.1", RouteKind::Unicast, Some(9), Some("10.0.0.9")),
+                route("10.1.0.0/24", RouteKind::Unicast, Some(4), None),
             ],
             neighbours: vec![Neighbour {
                 address: [10, 1, 0, 7].into(),

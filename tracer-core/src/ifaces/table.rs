@@ -138,30 +138,12 @@ fn program(program: &Program) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::evidence::{Link, LinkAddress, LinkCounters, LinkKind};
+    use crate::evidence::{Link, LinkAddress, testing};
     use crate::ifaces::{Container, Process};
     use crate::way::LinkIndex;
 
     pub(in crate::ifaces) fn interface(index: u32, name: &str, kind: &str) -> Interface {
-        let link = Link {
-            index: LinkIndex(index),
-            name: name.to_owned(),
-            kind: LinkKind(kind.to_owned()),
-            mac: None,
-            mtu: 1500,
-            is_up: true,
-            has_carrier: true,
-            master: None,
-            peer: None,
-            peer_netns: None,
-            is_peer_elsewhere: false,
-            tunnel: None,
-            addresses: Vec::new(),
-            counters: LinkCounters::default(),
-            qdisc: None,
-            qdisc_drops: 0,
-            clsact_drops: 0,
-        };
+        let link = Link { is_peer_elsewhere: false, ..testing::link(index, name, kind, &[]) };
         Interface {
             link,
             programs: Vec::new(),

@@ -114,7 +114,7 @@ fn what_comes_to_a_socket_that_has_ended_is_no_cause() {
     let verdict = world().judge(flow.clone());
     assert_eq!(verdict.cause, Some(super::super::Cause::KernelDrop), "{verdict:#?}");
     if let Some(tcp) = &mut flow.tcp {
-        tcp.fin.push(crate::timeline::Orientation::Forward);
+        tcp.fin.push(Orientation::Forward);
     }
     assert_no_cause(&world().judge(flow), Outcome::Delivered);
 }

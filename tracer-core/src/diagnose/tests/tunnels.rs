@@ -123,8 +123,7 @@ fn a_time_to_live_that_was_short_is_no_circle() {
 
 #[test]
 fn the_next_hop_is_at_somebody_elses_hardware_address() {
-    let rogue =
-        super::super::testing::neighbour("172.18.0.2", 2, Some("02:00:00:00:00:99"), NeighbourState::Known);
+    let rogue = neighbour("172.18.0.2", 2, Some("02:00:00:00:00:99"), NeighbourState::Known);
     let world = world().two(|node| node.neighbours = vec![rogue.clone()]);
     let verdict = world.judge(stops_after(3, 3));
     assert_cause(&verdict, Cause::DuplicateAddress, Outcome::BlackHoled, None);
