@@ -13,7 +13,7 @@ use crate::report::{FlowReport, LaneReport};
 /// Counters of connections that a listener had no room for, by the names of `nstat` (net/ipv4/proc.c).
 const COUNTERS: [&str; 3] = ["TcpExtListenOverflows", "TcpExtTCPReqQFullDrop", "TcpExtTCPReqQFullDoCookies"];
 /// Counts connections that were not taken for any reason: want of room, of memory, of a route back
-/// (`tcp_conn_request` in net/ipv4/tcp_input.c).
+/// (`tcp_conn_request` in `net/ipv4/tcp_input.c`).
 const GENERAL_COUNTER: &str = "TcpExtListenDrops";
 const REASONS: &[&str] = &["TCP_LISTEN_OVERFLOW"];
 

@@ -76,7 +76,7 @@ fn a_listener_at_which_too_many_wait() {
 #[test]
 fn connections_that_are_not_taken_for_want_of_a_route_back() {
     let dropping = server("TcpExtListenDrops", 3, listener(0), listener(0));
-    assert_eq!(judged(unanswered(), &[dropping.clone()]).cause, Some(Cause::ListenOverflow));
+    assert_eq!(judged(unanswered(), std::slice::from_ref(&dropping)).cause, Some(Cause::ListenOverflow));
     let mut routeless = dropping;
     for snapshot in [Some(&mut routeless.before), routeless.after.as_mut()].into_iter().flatten() {
         snapshot.routes.clear();
