@@ -15,6 +15,8 @@ pub(super) const RULES: &[Rule] = &[too_long];
 
 /// `ip_forward`, `ip6_forward` and `is_skb_forwardable`.
 const REASONS: [&str; 1] = ["PKT_TOO_BIG"];
+/// Functions that drop what they may not cut up, without that reason.
+const FUNCTIONS: [&str; 2] = ["ip6_fragment", "ip_fragment"];
 /// Counters of packets that would have to be fragmented and may not be.
 const COUNTERS: [&str; 4] = ["IpFragFails", "Ip6FragFails", "Ip6InTooBigErrors", "Ip6OutFragFails"];
 /// Payloads below this fit everywhere: the least MTU of IPv4 hosts (RFC 791) less headers.
@@ -28,7 +30,7 @@ fn too_long(case: &Case<'_>) -> Vec<Finding> {
 }
 
 fn too_long_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding> {
-    let is_told = failure.has_reason(&REASONS);
+    let is_told = failure.has_reason(&REASONS) || failure.has_function(&FUNCTIONS);
     let lost = failure.extent;
     let is_by_length = is_by_length(case, failure);
     let is_guessed = is_by_length && failure.is_silent();

@@ -153,7 +153,9 @@ fn a_node_that_was_to_hand_packets_on_and_dropped_them_for_a_reason_of_its_own()
     let hops = [way(3)[..3].to_vec(), vec![outer("node2 eth0 out"), outer("node3 eth0 in")]].concat();
     let mut flow = flow(there(), super::super::testing::stopped(3, hops, None), lane());
     assert_cause(&world().judge(flow.clone()), Cause::TunnelPeerWrong, Outcome::BlackHoled, Some("node2"));
-    flow.forward.drops.push(dropped("node3", "PKT_TOO_BIG", "ip_forward", there(), 3));
-    let verdict = world().judge(flow);
-    assert_cause(&verdict, Cause::MtuBlackHole, Outcome::BlackHoled, Some("node3"));
+    for (reason, function) in [("PKT_TOO_BIG", "ip_forward"), ("NOT_SPECIFIED", "ip6_fragment")] {
+        flow.forward.drops = vec![dropped("node3", reason, function, there(), 3)];
+        let verdict = world().judge(flow.clone());
+        assert_cause(&verdict, Cause::MtuBlackHole, Outcome::BlackHoled, Some("node3"));
+    }
 }
