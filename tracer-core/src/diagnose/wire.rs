@@ -28,9 +28,10 @@ const COUNTERS: [&str; 8] = [
 ];
 /// Packets that have to overtake others before it is told.
 const REORDERED_AT_LEAST: u64 = 2;
-/// And one in so many of all, or of all sent again though nothing was lost: processors overtake each other now and then on
-/// a way that is in order.
+/// And one in so many of all: processors overtake each other now and then on a way that is in order.
 const REORDERED_OF: u64 = 20;
+/// One in so many is enough where one in [`REORDERED_OF`] was sent again though nothing was lost.
+const REORDERED_OF_WITH_EFFECT: u64 = 50;
 
 /// Packets that were changed on their way.
 fn checksums(case: &Case<'_>) -> Vec<Finding> {
@@ -136,8 +137,9 @@ fn reordered(lane: &LaneReport) -> Option<Finding> {
     lane.reordered.iter().find_map(|order| {
         let index = lane.hops.iter().position(|hop| hop.place() == order.at)?;
         let (before, hop) = (lane.hops.get(index.checked_sub(1)?)?, &lane.hops[index]);
-        let share = order.packets.max(again) * REORDERED_OF;
-        let is_many = order.packets >= REORDERED_AT_LEAST && share >= hop.packets;
+        let has_effect = again * REORDERED_OF >= hop.packets;
+        let of = if has_effect { REORDERED_OF_WITH_EFFECT } else { REORDERED_OF };
+        let is_many = order.packets >= REORDERED_AT_LEAST && order.packets * of >= hop.packets;
         if before.node == hop.node || !is_many {
             return None;
         }

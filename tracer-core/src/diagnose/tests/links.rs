@@ -1,6 +1,7 @@
-use super::super::testing::{dropped, flow, lane, link, neighbour, snapshot, stopped, there, way};
+use super::super::testing::{dropped, flow, lane, link, neighbour, snapshot, stopped, there, way, way_back};
 use super::{Cause, Outcome, assert_cause, assert_no_cause, loses_between, stops_after, world};
 use crate::evidence::{Evidence, NeighbourState, Program, ProgramHook};
+use crate::report::{Reordering, Retransmissions};
 use crate::way::LinkIndex;
 
 #[test]
@@ -169,4 +170,21 @@ fn a_tunnel_that_is_down_and_has_lost_its_addresses_and_its_routes() {
     // One that nobody uses is not to blame.
     let unused = always.one(|node| node.links.retain(|link| link.name != "tunl0"));
     assert_ne!(unused.judge(flow).cause, Some(Cause::InterfaceDown));
+}
+
+#[test]
+fn packets_that_overtake_others_on_the_wire() {
+    let told = |overtook: u64, again: u64| {
+        let hops = way(400);
+        let mut forward = super::super::testing::delivered(400, hops.clone());
+        forward.reordered = vec![Reordering { at: hops[4].place(), packets: overtook }];
+        forward.retransmitted = vec![Retransmissions { stopped_after: None, unknown: false, packets: again }];
+        let back = super::super::testing::delivered(400, way_back(400));
+        world().judge(flow(there(), forward, back)).cause
+    };
+    assert_eq!(told(20, 1), Some(Cause::WireReordering));
+    assert_eq!(told(8, 20), Some(Cause::WireReordering));
+    // Two processors overtake each other now and then, and somebody is asked twice.
+    assert_eq!(told(8, 5), None);
+    assert_eq!(told(5, 40), None);
 }
