@@ -151,7 +151,7 @@ fn no_peer_one(case: &Case<'_>, failure: &Failure<'_>) -> Option<Finding> {
     let is_missing = hop.link.kind.0 == "vxlan" && remote.is_none();
     let is_anothers = |remote| case.node_at(remote).map_or(is_known(case, home), |other| other != home);
     let is_wrong = remote.is_some_and(is_anothers);
-    if !is_missing && !is_wrong {
+    if (!is_missing && !is_wrong) || looping::is_loop(case, failure) {
         return None;
     }
     let link = &hop.link.name;
