@@ -7,6 +7,7 @@ use super::tunnels::ceased;
 use super::verdict::{Cause, Fact, Outcome, Source, Spot};
 use super::words;
 use crate::evidence::Evidence;
+use crate::flow::Protocol;
 use crate::report::{Hop, LaneReport};
 use crate::timeline::Orientation;
 use crate::units::Direction;
@@ -127,13 +128,17 @@ fn quiet(case: &Case<'_>, hop: &Hop, verb: &str) -> Option<Fact> {
 fn reordering(case: &Case<'_>) -> Vec<Finding> {
     [Orientation::Forward, Orientation::Reply]
         .into_iter()
-        .filter_map(|direction| reordered(case.lane(direction)))
+        .filter_map(|direction| reordered(case, case.lane(direction)))
         .collect()
 }
 
-fn reordered(lane: &LaneReport) -> Option<Finding> {
+/// Of TCP only where it had an effect: something was sent again though nothing of it was lost.
+fn reordered(case: &Case<'_>, lane: &LaneReport) -> Option<Finding> {
     let arrived = lane.retransmitted.iter().filter(|again| again.stopped_after.is_none());
     let again: u64 = arrived.map(|again| again.packets).sum();
+    if case.flow.protocol == Protocol::TCP && again == 0 {
+        return None;
+    }
     lane.reordered.iter().find_map(|order| {
         let index = lane.hops.iter().position(|hop| hop.place() == order.at)?;
         let (before, hop) = (lane.hops.get(index.checked_sub(1)?)?, &lane.hops[index]);

@@ -6,8 +6,8 @@
 //! 4. The destination's own interfaces are watched and did not see them: stopped after the last hop.
 //! 5. Otherwise unknown: they left what is observed.
 //!
-//! A stop is certain only if the recorders that would have seen the packets lost none and went on, and, where no next hop is
-//! known, if nothing came back either.
+//! A stop is certain only if the recorders that would have seen the packets lost none and went on, and, where none of the
+//! same direction went on and no next hop is known or the destination is yet to be translated, if nothing came back either.
 
 use super::Reporter;
 use crate::loss::BrokenStream;
@@ -97,20 +97,36 @@ impl Reporter<'_> {
     }
 
     /// Why packets that stopped may have gone on unseen all the same; absent where they did not.
-    pub(super) fn doubt(&self, after: Place, before: Option<Place>, is_answered: bool) -> Option<String> {
+    ///
+    /// `is_reacted_to` where the other side reacted to packets of which none is known to have gone on.
+    pub(super) fn doubt(&self, after: Place, before: Option<Place>, is_reacted_to: bool) -> Option<String> {
         let node = &self.points.node_of(before.unwrap_or(after).point.interface).name;
         // Without a next hop the packets may have been on any node.
         let is_beyond = |broken: &&BrokenStream| before.is_none() || &broken.node == node;
         if let Some(broken) = self.loss.broken_streams.iter().find(is_beyond) {
             return Some(format!("a capture on {} ended early", broken.node));
         }
-        let is_contradicted = before.is_none() && is_answered;
+        let is_contradicted = is_reacted_to && (before.is_none() || self.is_to_be_translated(after));
         is_contradicted.then(|| {
             "the other side sent packets as well, so some may have gone on under an address that the cluster \
              state does not tell"
                 .to_owned()
         })
     }
+}
+
+impl Reporter<'_> {
+    /// Whether the destination at a place is that of a service, which a node makes another one.
+    fn is_to_be_translated(&self, place: Place) -> bool {
+        let flow = self.headers.at(place.headers).flow;
+        let mut owners = self.names.owners(flow.destination.address);
+        self.names.is_node_port(flow) || owners.any(|owner| matches!(owner, Owner::Service { .. }))
+    }
+}
+
+/// Whether packets of the same direction went on where a path ends.
+pub(super) fn goes_on(lane: &Lane, path: &[Place]) -> bool {
+    successor(lane, path).is_some()
 }
 
 /// The next hop of the longest path that goes on where this one ends.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fate::Fate;
+use super::fate::{Fate, goes_on};
 use super::{Hop, Outliers, Reporter, RoundTrip, Storm};
 use crate::drops::DropReport;
 use crate::loss::Cloud;
@@ -181,7 +181,8 @@ impl Reporter<'_> {
                     report.unknown += unsure;
                     let sure = count.segments - unsure;
                     let hop = |place| self.hop(lane, None, place, orientation);
-                    for (packets, uncertain) in self.certainty(sure, count, after, before, is_answered) {
+                    let is_reacted_to = is_answered && !goes_on(lane, path);
+                    for (packets, uncertain) in self.certainty(sure, count, after, before, is_reacted_to) {
                         let (after, before) = (hop(after), before.map(hop));
                         report.stopped.push(Stop { after, before, packets, uncertain, extent: count.extent });
                     }
@@ -212,7 +213,7 @@ impl Reporter<'_> {
         count: &PathCount,
         after: Place,
         before: Option<Place>,
-        is_answered: bool,
+        is_reacted_to: bool,
     ) -> Vec<(u64, Option<String>)> {
         let beyond = before.map(|before| self.points.at(before.point.interface).node);
         let proven = count.dropped.min(sure);
@@ -226,7 +227,7 @@ impl Reporter<'_> {
                 told.push((packets, Some(self.cause(*cloud))));
             }
         }
-        match self.doubt(after, before, is_answered) {
+        match self.doubt(after, before, is_reacted_to) {
             None => told.insert(0, (proven + clear, None)),
             doubt => told.splice(0..0, [(proven, None), (clear, doubt)]).for_each(drop),
         }

@@ -184,6 +184,7 @@ fn packets_that_overtake_others_on_the_wire() {
     };
     assert_eq!(told(20, 1), Some(Cause::WireReordering));
     assert_eq!(told(8, 20), Some(Cause::WireReordering));
+    assert_eq!(told(60, 0), None);
     // Two processors overtake each other now and then, and somebody is asked twice.
     assert_eq!(told(8, 5), None);
     assert_eq!(told(5, 40), None);
