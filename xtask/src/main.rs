@@ -11,6 +11,7 @@ mod fuzz;
 mod lint;
 mod setup;
 mod step;
+mod tarball;
 mod test;
 mod vm_test;
 mod workspace;
@@ -35,7 +36,9 @@ usage: cargo xtask COMMAND
                  inject faults into the lab, and compare the cause and the place that kflow names (root)
   bench [PART]   trace: time and memory of tracing captures of up to 10 million packets, beside tshark;
                  capture: what a live capture costs, beside tcpdump (root)
-  fuzz [SECONDS] run the fuzz targets, each for so long (60)
+  fuzz [SECONDS] [--target NAME]... [--keep]
+                 run the fuzz targets, each for so long (60 s of the processor); --keep: what was found worth trying
+                 again becomes the corpora in tracer-core/fuzz/corpus
   dist [--target TRIPLE]... [--releases URL]
                  what is shipped, below target/dist: static binaries, images, manifests, checksums
   dist --check-reproducible [--target TRIPLE]
@@ -45,9 +48,6 @@ usage: cargo xtask COMMAND
   lint           formats, clippy of host and eBPF crates and fuzz targets, dependency direction, licences
   ci             lint, then test
 ";
-
-/// How long a fuzz target runs.
-const FUZZ_SECONDS: u32 = 60;
 
 /// A command line that says what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ enum Command {
     Accuracy,
     Diagnose { words: Vec<String> },
     Bench { part: Option<bench::Part> },
-    Fuzz { seconds: u32 },
+    Fuzz(fuzz::Options),
     Dist(dist::Options),
     EndToEnd(e2e::Options),
     VmTest(vm_test::Options),
@@ -96,11 +96,7 @@ fn parse(args: &[String]) -> Option<Command> {
         }
         ["bench"] => Some(Command::Bench { part: None }),
         ["bench", part] => bench::Part::named(part).map(|part| Command::Bench { part: Some(part) }),
-        ["fuzz"] => Some(Command::Fuzz { seconds: FUZZ_SECONDS }),
-        ["fuzz", seconds] => {
-            let seconds = seconds.parse().ok().filter(|seconds| *seconds > 0);
-            seconds.map(|seconds| Command::Fuzz { seconds })
-        }
+        ["fuzz", words @ ..] => fuzz::Options::parse(words).map(Command::Fuzz),
         ["dist", words @ ..] => dist::Options::parse(words).map(Command::Dist),
         ["e2e", words @ ..] => e2e::Options::parse(words).map(Command::EndToEnd),
         ["vm-test", words @ ..] => vm_test::Options::parse(words).map(Command::VmTest),
@@ -124,7 +120,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Accuracy => accuracy::accuracy(&workspace),
         Command::Diagnose { words } => diagnose::diagnose(&workspace, words),
         Command::Bench { part } => bench::bench(&workspace, *part),
-        Command::Fuzz { seconds } => fuzz::fuzz(&workspace, *seconds),
+        Command::Fuzz(options) => fuzz::fuzz(&workspace, options),
         Command::Dist(options) => dist::dist(&workspace, options),
         Command::EndToEnd(options) => e2e::e2e(&workspace, options),
         Command::VmTest(options) => vm_test::vm_test(&workspace, options),
@@ -152,8 +148,7 @@ mod tests {
             (&["bench"], Some(Command::Bench { part: None })),
             (&["bench", "capture"], Some(Command::Bench { part: Some(bench::Part::Capture) })),
             (&["bench", "everything"], None),
-            (&["fuzz"], Some(Command::Fuzz { seconds: 60 })),
-            (&["fuzz", "5"], Some(Command::Fuzz { seconds: 5 })),
+            (&["fuzz", "5"], fuzz::Options::parse(&["5"]).map(Command::Fuzz)),
             (&["fuzz", "0"], None),
             (&["fuzz", "forever"], None),
             (&["dist"], Some(Command::Dist(dist::Options::default()))),

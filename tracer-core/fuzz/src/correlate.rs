@@ -26,12 +26,16 @@ const BEGIN: u64 = 1_700_000_000_000_000_000;
 
 /// Plays a script; what comes out agrees with what went in.
 pub fn correlate(data: &[u8]) {
-    let script = Script::parse(data);
+    tell(&report(&Script::parse(data)));
+}
+
+/// What a trace tells of a script.
+pub(crate) fn report(script: &Script) -> Report {
     let mut run = Run::new(script.settings);
     for step in &script.steps {
         run.step(step);
     }
-    run.finish();
+    run.finish()
 }
 
 struct Run {
@@ -151,7 +155,7 @@ impl Run {
         self.tracer.take(source, &Item::Frame(frame), self.now);
     }
 
-    fn finish(mut self) {
+    fn finish(mut self) -> Report {
         for number in 0..NODES.len() {
             if !self.ended[number] {
                 self.tracer.ended(self.sources[number], self.now);
@@ -163,7 +167,7 @@ impl Run {
         let (report, progress, _) = tracer.finish();
         outcome.check(&progress);
         outcome.check_report(&report);
-        tell(&report);
+        report
     }
 }
 

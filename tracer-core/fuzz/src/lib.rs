@@ -5,15 +5,19 @@
 //! +nightly fuzz run decode`.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod capture;
 mod correlate;
 mod decode;
 mod frame;
 mod print;
 mod script;
+mod scripts;
 
+pub use answers::answers;
 pub use capture::capture;
 pub use correlate::correlate;
 pub use decode::{Captured, decode};
 pub use print::print;
 pub use script::{Action, Packet, Place, Script, Settings, Step};
+pub use scripts::scripts;

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use super::VERSION;
 use super::binary::Binary;
 use super::blob::sha256_of;
-use super::image::{append, gzip};
 use super::target::Target;
+use crate::tarball::{append, gzip};
 use crate::workspace::Workspace;
 
 /// Files of the workspace that go with every copy.

@@ -9,12 +9,11 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 
 use super::blob::sha256;
 use super::target::Target;
+use crate::tarball::{append, gzip};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -55,11 +54,6 @@ impl Layer {
         gzip.write_all(&tar).context("cannot compress a layer")?;
         Ok(Self { bytes: gzip.finish().context("cannot compress a layer")?, diff: sha256(&tar) })
     }
-}
-
-/// Compresses, without a time or a name in the header.
-pub(super) fn gzip<W: std::io::Write>(writer: W) -> GzEncoder<W> {
-    GzBuilder::new().mtime(0).write(writer, Compression::best())
 }
 
 /// The blobs of images and what is written beside them.
@@ -177,22 +171,6 @@ impl Image {
             "history": [{ "created": self.created, "created_by": "cargo xtask dist" }],
         })
     }
-}
-
-/// Adds a file of root's that has no time.
-pub(super) fn append<W: std::io::Write>(
-    tar: &mut tar::Builder<W>,
-    name: &str,
-    mode: u32,
-    bytes: &[u8],
-) -> Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len().try_into().context("a file too large")?);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    tar.append_data(&mut header, name, bytes).with_context(|| format!("cannot add {name}"))
 }
 
 #[cfg(test)]
