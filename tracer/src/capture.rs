@@ -27,7 +27,7 @@ pub use end::{CaptureFailure, End, Failure, Summary};
 pub use expression::{Expression, FilterError};
 pub use offline::{OfflineError, OfflinePlan, OfflineSummary, run as run_offline};
 pub use orders::{Lead, Orders, PodLinks};
-use policy::Policy;
+use policy::{Audit, Policy};
 pub use selection::{Selection, SelectionError};
 use session::Session;
 use tracer_core::output::line::LineOptions;
@@ -170,7 +170,7 @@ pub fn run(mut plan: Plan) -> Result<Summary, CaptureFailure> {
     if let Some(word) = policy.bind(&mut plan) {
         say!("kflow: {word}");
     }
-    let mut audit = policy.audit(&plan);
+    let mut audit = Audit::begin(&plan);
     let ended = Session::start(plan).and_then(|session| session.run(audit.as_mut()));
     if let Some(audit) = audit {
         audit.end(&ended);

@@ -6,12 +6,14 @@ mod snapshot;
 
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use thiserror::Error;
 use zstd::stream::write::Encoder;
 
-use crate::error::{Exit, ExitStatus};
+use crate::audit::{Log, cut, list};
+use crate::error::{Exit, ExitStatus, chain};
 use crate::kernel::netns::{NetnsError, NetnsRef};
 pub use snapshot::Place;
 use snapshot::{Connections, snapshot};
@@ -57,22 +59,44 @@ pub struct Request {
     pub heartbeat: Option<Duration>,
     /// Whether standard output is a zstd stream (RFC 8878).
     pub is_compressed: bool,
+    /// Who asks, for the log of an agent.
+    pub for_user: Option<String>,
 }
 
 /// Takes snapshots and prints each as a line of JSON.
 pub fn run(request: &Request) -> Result<Exit, EvidenceError> {
+    let mut log = Log::of_environment("evidence", request.for_user.as_deref());
+    if let Some(log) = &mut log {
+        log.note("begin", beginning(request));
+    }
     if let Some(netns) = &request.netns {
         netns.enter()?;
     }
-    match tell(request) {
+    let began = Instant::now();
+    let mut output = Output::new(request.is_compressed).map_err(EvidenceError::Write)?;
+    let told = tell(request, &mut output);
+    if let Some(log) = &mut log {
+        let error = told.as_ref().err().map(|error| cut(&chain(error)));
+        let seconds = began.elapsed().as_secs_f64();
+        log.note("end", json!({"seconds": seconds, "bytes": output.bytes, "error": error}));
+    }
+    match told.and_then(|()| output.end().map_err(EvidenceError::Write)) {
         // Who reads has seen enough.
         Err(EvidenceError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Complete),
         told => told.map(|()| Exit::Complete),
     }
 }
 
-fn tell(request: &Request) -> Result<(), EvidenceError> {
-    let mut output = Output::new(request.is_compressed).map_err(EvidenceError::Write)?;
+fn beginning(request: &Request) -> Value {
+    json!({
+        "node": cut(&request.place.node),
+        "pod": request.place.pod.as_deref().map(cut),
+        "netns": request.netns.as_ref().map(|netns| cut(&netns.to_string())),
+        "addresses": list(request.addresses.iter().copied()),
+    })
+}
+
+fn tell(request: &Request, output: &mut Output) -> Result<(), EvidenceError> {
     let mut connections = if request.is_led {
         Connections::watched(&request.addresses)
     } else {
@@ -86,11 +110,18 @@ fn tell(request: &Request) -> Result<(), EvidenceError> {
     if request.is_led && led::wait(request.heartbeat, &mut connections).map_err(EvidenceError::Wait)? {
         line(&mut connections)?;
     }
-    output.end().map_err(EvidenceError::Write)
+    Ok(())
 }
 
-/// Standard output, compressed or not.
-enum Output {
+/// Standard output.
+struct Output {
+    stream: Stream,
+    /// Written so far, before compression.
+    bytes: usize,
+}
+
+/// Compressed or not.
+enum Stream {
     Plain(io::Stdout),
     Zstd(Encoder<'static, io::Stdout>),
 }
@@ -98,23 +129,27 @@ enum Output {
 impl Output {
     fn new(is_compressed: bool) -> io::Result<Self> {
         let stdout = io::stdout();
-        Ok(if is_compressed { Self::Zstd(Encoder::new(stdout, LEVEL)?) } else { Self::Plain(stdout) })
+        let stream =
+            if is_compressed { Stream::Zstd(Encoder::new(stdout, LEVEL)?) } else { Stream::Plain(stdout) };
+        Ok(Self { stream, bytes: 0 })
     }
 
     /// Writes a line, whole for whoever reads along.
     fn line(&mut self, snapshot: &tracer_core::evidence::Snapshot) -> io::Result<()> {
         let mut line = serde_json::to_vec(snapshot)?;
         line.push(b'\n');
-        match self {
-            Self::Plain(stdout) => stdout.write_all(&line).and_then(|()| stdout.flush()),
-            Self::Zstd(encoder) => encoder.write_all(&line).and_then(|()| encoder.flush()),
+        match &mut self.stream {
+            Stream::Plain(stdout) => stdout.write_all(&line).and_then(|()| stdout.flush())?,
+            Stream::Zstd(encoder) => encoder.write_all(&line).and_then(|()| encoder.flush())?,
         }
+        self.bytes += line.len();
+        Ok(())
     }
 
     fn end(self) -> io::Result<()> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Zstd(encoder) => encoder.finish().map(drop),
+        match self.stream {
+            Stream::Plain(_) => Ok(()),
+            Stream::Zstd(encoder) => encoder.finish().map(drop),
         }
     }
 }

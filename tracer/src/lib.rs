@@ -4,6 +4,7 @@
 mod tell;
 
 pub mod agent;
+mod audit;
 pub mod capture;
 pub mod cli;
 pub mod cluster;

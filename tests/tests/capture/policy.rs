@@ -141,5 +141,5 @@ fn a_capture_that_fails_is_noted_and_one_that_cannot_be_noted_says_so() {
 
     let output = command.env("KFLOW_AUDIT", folder.path("none")).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("this capture is not noted in"), "{said}");
+    assert!(said.contains("capture: not noted in"), "{said}");
 }

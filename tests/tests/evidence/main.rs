@@ -2,5 +2,6 @@
 
 mod archive;
 mod led;
+mod noted;
 mod support;
 mod verdict;

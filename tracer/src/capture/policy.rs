@@ -1,9 +1,7 @@
-//! What whoever runs an agent lays down for every capture in it, by variables of its container. Who starts a capture there
-//! has a command line and no environment, so it can be neither widened nor left out.
+//! What whoever runs an agent lays down for every capture in it, by variables of its container: they cannot be changed by who
+//! starts a capture there.
 
 mod audit;
-
-use std::ffi::OsString;
 
 use thiserror::Error;
 use tracer_core::units::SnapLength;
@@ -13,8 +11,6 @@ use super::{Keep, Plan};
 
 /// The most that is kept of a packet: bytes, or `headers`.
 pub const MAX_SNAP: &str = "KFLOW_MAX_SNAP";
-/// The file that a line goes to when a capture begins, changes and ends.
-pub const AUDIT: &str = "KFLOW_AUDIT";
 
 /// Why a capture may not begin.
 #[derive(Debug, Error)]
@@ -31,15 +27,14 @@ pub enum PolicyError {
 #[derive(Debug, Default)]
 pub(super) struct Policy {
     ceiling: Option<Keep>,
-    audit: Option<OsString>,
 }
 
 impl Policy {
     /// As the environment of this process has it.
     pub(super) fn of_environment() -> Result<Self, PolicyError> {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let ceiling = set(MAX_SNAP).map(|text| ceiling(&text.to_string_lossy())).transpose()?;
-        Ok(Self { ceiling, audit: set(AUDIT) })
+        let set = std::env::var_os(MAX_SNAP).filter(|value| !value.is_empty());
+        let ceiling = set.map(|text| ceiling(&text.to_string_lossy())).transpose()?;
+        Ok(Self { ceiling })
     }
 
     /// Cuts a plan down to what may be kept. Returns what has to be said of it.
@@ -55,14 +50,6 @@ impl Policy {
             Keep::Bytes(snap) => format!("{} bytes", snap.0),
         };
         Some(format!("{what} are kept of each packet, as whoever placed this agent wants it ({MAX_SNAP})"))
-    }
-
-    /// Notes that a capture begins.
-    pub(super) fn audit(&self, plan: &Plan) -> Option<Audit> {
-        let path = self.audit.as_ref()?;
-        Audit::begin(path, plan)
-            .inspect_err(|error| say!("kflow: this capture is not noted in {}: {error}", path.display()))
-            .ok()
     }
 }
 

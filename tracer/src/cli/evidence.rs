@@ -36,6 +36,9 @@ pub struct EvidenceArgs {
     /// Compress standard output
     #[arg(long, value_name = "HOW", hide = true)]
     compress: Option<Compression>,
+    /// Who the cluster takes the user for, for the agent's log
+    #[arg(long, value_name = "NAME", hide = true)]
+    for_user: Option<String>,
 }
 
 /// How output is compressed.
@@ -53,6 +56,7 @@ pub fn run(args: EvidenceArgs) -> Result<Exit, EvidenceError> {
         addresses: args.addresses,
         is_led: args.until_stdin_closes,
         heartbeat: args.heartbeat,
+        for_user: args.for_user,
         is_compressed: args.compress == Some(Compression::Zstd),
     })
 }

@@ -47,6 +47,9 @@ pub struct IfacesArgs {
     /// As an agent does: this network namespace and what can be seen from it.
     #[arg(long, hide = true, conflicts_with_all = ["place", "node", "netns", "state"])]
     pub here: bool,
+    /// Who the cluster takes the user for, for the agent's log.
+    #[arg(long, value_name = "NAME", hide = true, requires = "here")]
+    pub for_user: Option<String>,
 }
 
 /// Output formats of `kflow ifaces`.

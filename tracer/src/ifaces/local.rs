@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use serde_json::json;
 use tracer_core::evidence::Missing;
 use tracer_core::ifaces::Survey;
 use tracer_core::resolve::ClusterState;
 
 use super::{IfacesError, collect};
+use crate::audit::Log;
 use crate::cli::capture::host_name;
 use crate::cli::ifaces::IfacesArgs;
 use crate::cluster::state::{Directory, Wants};
@@ -21,7 +23,11 @@ const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// Looks around on this machine.
 pub(super) fn survey(args: &IfacesArgs) -> Result<Survey, IfacesError> {
     if args.here {
-        return Ok(here());
+        let survey = here();
+        if let Some(mut log) = Log::of_environment("ifaces", args.for_user.as_deref()) {
+            log.note("end", json!({"node": survey.node, "namespaces": survey.namespaces.len()}));
+        }
+        return Ok(survey);
     }
     let state = args.state.as_deref().map(read_state).transpose()?;
     // The cluster is asked from the namespace that kflow was started in.

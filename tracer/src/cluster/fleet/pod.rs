@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Needs;
 use super::spec::AgentSpec;
-use crate::capture::policy::{AUDIT, MAX_SNAP};
+use crate::audit::AUDIT;
+use crate::capture::policy::MAX_SNAP;
 
 /// The agent's container.
 pub(in crate::cluster) const CONTAINER: &str = "agent";

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::agent::Agent;
 use super::pod::{BINARY, CONTAINER};
 use super::rate::Share;
-use super::{Inner, Order, Task, refusal};
+use super::{Inner, Order, refusal};
 use crate::cluster::remote::exec::{self, Command, Outcome};
 use crate::cluster::remote::status::Ended;
 use crate::cluster::remote::{Phase, RemoteEnd, Source};
@@ -143,7 +143,7 @@ fn command_line(order: &Order, rate: u64, user: Option<&str>) -> Vec<String> {
     if order.task.takes_node() && !order.arguments.iter().any(|word| word == "--node") {
         words.extend(["--node".to_owned(), order.node.clone()]);
     }
-    if let (Task::Capture, Some(user)) = (order.task, user) {
+    if let Some(user) = user {
         words.push(format!("--for-user={user}"));
     }
     words.extend_from_slice(&order.arguments);
