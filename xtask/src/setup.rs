@@ -12,9 +12,9 @@ mod report;
 mod rust;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ebpf_build::Toolchain;
 
 use self::apt::Apt;
@@ -38,6 +38,17 @@ pub(crate) fn program(name: &str, package: &str, purpose: &str) -> Result<PathBu
     let remedy = || format!("{purpose}: apt-get install {package}, or your system's package of {name}");
     Apt::new().install(&[package], purpose).with_context(remedy)?;
     find_program(name).with_context(remedy)
+}
+
+/// Makes sure that a file of a package is there, which no program on the path stands for.
+pub(crate) fn file(path: &Path, package: &str, purpose: &str) -> Result<()> {
+    let remedy =
+        || format!("{purpose}: apt-get install {package}, or your system's package of {}", path.display());
+    if !path.exists() {
+        Apt::new().install(&[package], purpose).with_context(remedy)?;
+    }
+    ensure!(path.exists(), "{}", remedy());
+    Ok(())
 }
 
 fn provide_toolchain(workspace: &Workspace, apt: &Apt, report: &mut Report) -> Result<()> {

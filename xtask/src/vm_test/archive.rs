@@ -1,12 +1,14 @@
 //! Packages of distributions, fetched by an apt whose lists and cache are below `target/vm`: the machine's own sources
 //! and packages stay as they are. Signatures are checked by apt.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
+use crate::setup;
 use crate::step::output;
 
 /// A distribution's archive.
@@ -33,11 +35,13 @@ const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Where lists and packages are kept.
 pub(super) struct Archive {
     directory: PathBuf,
+    /// Whose lists are fresh.
+    updated: RefCell<Vec<Distribution>>,
 }
 
 impl Archive {
     pub(super) fn below(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), updated: RefCell::default() }
     }
 
     /// Where packages and what is made of them are kept.
@@ -51,8 +55,11 @@ impl Archive {
         Ok(text.split("\n\n").filter(|text| !text.trim().is_empty()).map(Paragraph::parse).collect())
     }
 
-    /// Refreshes the lists of an archive.
+    /// Refreshes the lists of an archive, once.
     pub(super) fn update(&self, distribution: Distribution) -> Result<()> {
+        if self.updated.borrow().contains(&distribution) {
+            return Ok(());
+        }
         let state = self.state(distribution);
         for folder in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(state.join(folder)).context("cannot make apt's folders")?;
@@ -62,14 +69,16 @@ impl Archive {
             Distribution::Debian => (DEBIAN, PathBuf::from(DEBIAN_KEYS)),
             Distribution::Ubuntu => (UBUNTU, self.ubuntu_keys()?),
         };
-        ensure!(keys.exists(), "{} is missing: apt-get install debian-archive-keyring", keys.display());
+        setup::file(&keys, "debian-archive-keyring", "the key of the archive's signatures")?;
         let line = |(url, suite): &(&str, &str)| {
             format!("deb [arch=amd64 signed-by={}] {url} {suite} main\n", keys.display())
         };
         fs::write(state.join("sources.list"), suites.iter().map(line).collect::<String>())
             .context("cannot write apt's sources")?;
         eprintln!("apt-get update ({distribution:?}, with lists of its own)");
-        output(self.apt(distribution, "apt-get").args(["-q", "update"])).map(drop)
+        output(self.apt(distribution, "apt-get").args(["-q", "update"]))?;
+        self.updated.borrow_mut().push(distribution);
+        Ok(())
     }
 
     /// Fetches a version of a package, unless it is there; its file.
@@ -96,6 +105,8 @@ impl Archive {
     /// The key of Ubuntu's archive, from Debian's package of it.
     fn ubuntu_keys(&self) -> Result<PathBuf> {
         let package = "ubuntu-keyring";
+        // Ubuntu's kernels may be the first that are asked for.
+        self.update(Distribution::Debian)?;
         let versions = self.describe(Distribution::Debian, package)?;
         let newest = versions.first().context("Debian has no package ubuntu-keyring")?;
         let file = self.fetch(Distribution::Debian, package, newest.field("Version"))?;
