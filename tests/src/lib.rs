@@ -12,6 +12,8 @@ pub mod faults;
 pub mod kflow;
 pub mod lab;
 pub mod namespace;
+pub mod pair;
+pub mod process;
 pub mod tcpdump;
 pub mod traffic;
 pub mod truth;

@@ -10,6 +10,7 @@ mod e2e;
 mod fuzz;
 mod lint;
 mod setup;
+mod soak;
 mod step;
 mod tarball;
 mod test;
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
   setup          find or install what builds the eBPF object and what demo and test run
   demo           trace three requests across a two-node lab with the released kflow (root)
   test [FILTER]  set up, build, run the unit tests and those on the lab (root)
+  test faults    what breaks while kflow runs, each fault as often as it takes to trust it (root)
+  soak [SECONDS] capture 50,000 packets a second for an hour, or so long, and tell whether memory stays flat (root)
   vm-test [--kernel VERSION]... [--feature NAME]... [--binaries FOLDER] [--write]
                  boot kernels of distributions in QEMU, try every feature there, compare with docs/kernels.md
   accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
@@ -49,13 +52,17 @@ usage: cargo xtask COMMAND
   ci             lint, then test
 ";
 
+/// How long a soak takes.
+const SOAK_SECONDS: u32 = 3600;
+
 /// A command line that says what to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Help,
     Setup,
     Demo,
-    Test { filter: Option<String> },
+    Test { scope: test::Scope },
+    Soak { seconds: u32 },
     Accuracy,
     Diagnose { words: Vec<String> },
     Bench { part: Option<bench::Part> },
@@ -88,8 +95,10 @@ fn parse(args: &[String]) -> Option<Command> {
         [] | ["help" | "-h" | "--help"] => Some(Command::Help),
         ["setup"] => Some(Command::Setup),
         ["demo"] => Some(Command::Demo),
-        ["test"] => Some(Command::Test { filter: None }),
-        ["test", filter] => Some(Command::Test { filter: Some((*filter).to_owned()) }),
+        ["test"] => Some(Command::Test { scope: test::Scope::All }),
+        ["test", word] => Some(Command::Test { scope: test::Scope::named(word) }),
+        ["soak"] => Some(Command::Soak { seconds: SOAK_SECONDS }),
+        ["soak", seconds] => at_least_one(seconds).map(|seconds| Command::Soak { seconds }),
         ["accuracy"] => Some(Command::Accuracy),
         ["diagnose", words @ ..] => {
             Some(Command::Diagnose { words: words.iter().map(|&word| word.to_owned()).collect() })
@@ -106,6 +115,10 @@ fn parse(args: &[String]) -> Option<Command> {
     }
 }
 
+fn at_least_one(seconds: &str) -> Option<u32> {
+    seconds.parse().ok().filter(|seconds| *seconds > 0)
+}
+
 fn run(command: &Command) -> Result<()> {
     if *command == Command::Help {
         print!("{COMMANDS}");
@@ -116,7 +129,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Help => Ok(()),
         Command::Setup => setup::setup(&workspace),
         Command::Demo => demo::demo(&workspace),
-        Command::Test { filter } => test::test(&workspace, filter.as_deref()),
+        Command::Test { scope } => test::test(&workspace, scope),
+        Command::Soak { seconds } => soak::soak(&workspace, *seconds),
         Command::Accuracy => accuracy::accuracy(&workspace),
         Command::Diagnose { words } => diagnose::diagnose(&workspace, words),
         Command::Bench { part } => bench::bench(&workspace, *part),
@@ -125,7 +139,7 @@ fn run(command: &Command) -> Result<()> {
         Command::EndToEnd(options) => e2e::e2e(&workspace, options),
         Command::VmTest(options) => vm_test::vm_test(&workspace, options),
         Command::Lint => lint::lint(&workspace),
-        Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, None)),
+        Command::Ci => lint::lint(&workspace).and_then(|()| test::test(&workspace, &test::Scope::All)),
     }
 }
 
@@ -135,12 +149,13 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let filtered = Command::Test { filter: Some("node_port".to_owned()) };
+        let filtered = Command::Test { scope: test::Scope::Named("node_port".to_owned()) };
         let table: &[(&[&str], Option<Command>)] = &[
             (&[], Some(Command::Help)),
             (&["--help"], Some(Command::Help)),
             (&["setup"], Some(Command::Setup)),
-            (&["test"], Some(Command::Test { filter: None })),
+            (&["test"], Some(Command::Test { scope: test::Scope::All })),
+            (&["test", "faults"], Some(Command::Test { scope: test::Scope::Faults })),
             (&["test", "node_port"], Some(filtered)),
             (&["test", "two", "filters"], None),
             (&["diagnose"], Some(Command::Diagnose { words: Vec::new() })),
@@ -151,6 +166,9 @@ mod tests {
             (&["fuzz", "5"], fuzz::Options::parse(&["5"]).map(Command::Fuzz)),
             (&["fuzz", "0"], None),
             (&["fuzz", "forever"], None),
+            (&["soak"], Some(Command::Soak { seconds: 3600 })),
+            (&["soak", "60"], Some(Command::Soak { seconds: 60 })),
+            (&["soak", "0"], None),
             (&["dist"], Some(Command::Dist(dist::Options::default()))),
             (&["dist", "--target", "riscv64"], None),
             (&["dist", "--target"], None),
