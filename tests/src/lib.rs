@@ -3,6 +3,8 @@
 //!
 //! Everything here needs root. Nothing leaves the lab's own namespaces, and nothing stays after it.
 
+pub mod aftermath;
+pub mod attached;
 pub mod cluster;
 mod command;
 pub mod ending;

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use aya::{maps::MapInfo, programs::ProgramInfo};
+use aya::{maps::MapInfo, programs};
 
 /// What a process holds at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -49,13 +49,29 @@ impl Held {
         [self.maps.len(), self.programs.len(), self.links.len()]
     }
 
-    /// Those of its maps and programs that are still there, whoever holds them now, in words. The kernel gives no number
-    /// twice before it has given two thousand million others.
+    /// Adds what another process, or this one later, holds.
+    pub fn remember(&mut self, other: &Self) {
+        for (own, others) in [
+            (&mut self.maps, &other.maps),
+            (&mut self.programs, &other.programs),
+            (&mut self.links, &other.links),
+        ] {
+            own.extend(others);
+            own.sort_unstable();
+            own.dedup();
+        }
+    }
+
+    /// Those of its maps, programs and links that are still there, whoever holds them now, in words. The kernel gives no
+    /// number twice before it has given two thousand million others.
     pub fn left(&self) -> Vec<String> {
         let maps = self.maps.iter().filter(|id| MapInfo::from_id(**id).is_ok());
-        let programs = self.programs.iter().filter(|id| program(**id).is_some());
         let maps = maps.map(|id| format!("map {id}"));
-        maps.chain(programs.map(|id| format!("program {id}"))).collect()
+        let programs = programs::loaded_programs().flatten().map(|program| program.id());
+        let programs = programs.filter(|id| self.programs.contains(id)).map(|id| format!("program {id}"));
+        let links = programs::loaded_links().flatten().map(|link| link.id());
+        let links = links.filter(|id| self.links.contains(id)).map(|id| format!("link {id}"));
+        maps.chain(programs).chain(links).collect()
     }
 
     fn add(&mut self, facts: &str) {
@@ -72,11 +88,6 @@ impl Held {
             self.programs.push(id);
         }
     }
-}
-
-/// The program of this number, among all that the kernel has.
-fn program(id: u32) -> Option<ProgramInfo> {
-    aya::programs::loaded_programs().flatten().find(|program| program.id() == id)
 }
 
 fn id(facts: &str, name: &str) -> Option<u32> {

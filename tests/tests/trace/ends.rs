@@ -10,11 +10,10 @@ use std::{
     thread,
 };
 
-use aya::programs::{SchedClassifier, TcAttachType};
-use nix::{net::if_::if_nameindex, sys::signal::Signal};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{
-    Lab, Namespace, Overlay,
+    Lab, Overlay, attached,
     lab::topology::{K8S_NODE1, NODES, PODS},
 };
 
@@ -102,40 +101,8 @@ fn with_traffic<T>(site: &Site, work: impl FnOnce() -> T) -> Result<T, Box<dyn E
     })
 }
 
-/// A line per program on any interface of the lab, by TCX or as a filter.
+/// A line per program on any interface of the lab.
 fn attached(lab: &Lab) -> Result<Vec<String>, Box<dyn Error>> {
     let names = NODES.iter().map(|node| node.name).chain(PODS.iter().map(|pod| pod.name));
-    let mut lines = Vec::new();
-    for name in names {
-        let ns = lab.of(name);
-        for interface in interfaces(ns)? {
-            let place = format!("{name}:{interface}");
-            lines.extend(ns.run(|| tcx(&interface))?.into_iter().map(|line| format!("{place} {line}")));
-            for chain in ["ingress", "egress"] {
-                let filters = tests::run(ns, "tc", &["filter", "show", "dev", &interface, chain], "")?;
-                lines.extend(filters.lines().map(|line| format!("{place} {chain} {line}")));
-            }
-        }
-    }
-    Ok(lines)
-}
-
-fn interfaces(ns: &Namespace) -> Result<Vec<String>, Box<dyn Error>> {
-    let list = ns.run(|| -> nix::Result<Vec<String>> {
-        let interfaces = if_nameindex()?;
-        Ok(interfaces.iter().map(|each| each.name().to_string_lossy().into_owned()).collect())
-    })?;
-    Ok(list?)
-}
-
-/// The TCX programs of an interface in the thread's namespace; none on a kernel that has no TCX.
-fn tcx(interface: &str) -> Vec<String> {
-    let sides = [("tcx ingress", TcAttachType::Ingress), ("tcx egress", TcAttachType::Egress)];
-    let programs = sides.into_iter().flat_map(|(side, direction)| {
-        let programs = SchedClassifier::query_tcx(interface, direction).map(|(_, programs)| programs);
-        programs.unwrap_or_default().into_iter().map(move |program| {
-            format!("{side} {} {}", program.id(), program.name_as_str().unwrap_or_default())
-        })
-    });
-    programs.collect()
+    Ok(attached::within_all(names.map(|name| lab.of(name)))?)
 }

@@ -152,16 +152,28 @@ impl Witness {
     fn evidence(mut self) -> Evidence {
         self.dismiss();
         let mut said = std::mem::take(&mut self.said).into_iter();
-        let before = said.next().unwrap_or_else(|| Snapshot {
-            node: self.place.node.clone(),
-            pod: self.place.pod.clone(),
-            missing: vec![Missing {
-                what: "evidence".to_owned(),
-                why: self.fault.take().unwrap_or_else(|| "nothing was told in time".to_owned()),
-            }],
-            ..Snapshot::default()
-        });
-        Evidence { before, after: said.next() }
+        let (before, after) = (said.next(), said.next());
+        let missing = |what: &str| Missing { what: what.to_owned(), why: self.why() };
+        let before = match (before, &after) {
+            (Some(before), Some(_)) => before,
+            (Some(mut before), None) => {
+                before.missing.push(missing("evidence at the end"));
+                before
+            }
+            (None, _) => Snapshot {
+                node: self.place.node.clone(),
+                pod: self.place.pod.clone(),
+                missing: vec![missing("evidence")],
+                ..Snapshot::default()
+            },
+        };
+        Evidence { before, after }
+    }
+
+    /// Why something was not told.
+    fn why(&self) -> String {
+        let unsaid = if self.has_ended { "`kflow evidence` ended early" } else { "nothing was told in time" };
+        self.fault.clone().unwrap_or_else(|| unsaid.to_owned())
     }
 }
 

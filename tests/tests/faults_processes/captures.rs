@@ -1,0 +1,110 @@
+//! `kflow capture`, killed at moments that nobody chose.
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tests::{
+    Namespace,
+    aftermath::Aftermath,
+    kflow,
+    pair::{NEAR_INTERFACE, Pair},
+};
+
+use crate::{
+    file::{Contents, assert_nothing_between, assert_readable},
+    moments::{self, pass, random},
+    numbers::Numbers,
+};
+
+/// What is killed.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    name: &'static str,
+    words: &'static [&'static str],
+}
+
+const KINDS: [Kind; 4] = [
+    Kind { name: "one file", words: &[] },
+    Kind { name: "a ring of files", words: &["-C", "1", "-W", "3"] },
+    Kind { name: "filters instead of links", words: &["--attach", "clsact"] },
+    Kind { name: "packet by packet", words: &["-U", "-f", "udp port 4321"] },
+];
+/// Moments are within so many times what a capture takes to begin.
+const TIMES: u32 = 3;
+
+#[test]
+fn a_capture_that_is_killed_leaves_files_and_nothing_else() {
+    kill_captures(12);
+}
+
+#[test]
+#[ignore = "two minutes: `cargo xtask test faults` runs it"]
+fn a_capture_that_is_killed_at_120_moments_leaves_files_and_nothing_else() {
+    kill_captures(120);
+}
+
+fn kill_captures(times: usize) {
+    let mut random = random("moments of captures");
+    let pair = Pair::up().unwrap();
+    // A megabyte every 200 ms or so.
+    let numbers = Numbers::start(&pair, 5, 1000);
+    let mut first = command(&Aftermath::of([&pair.near]).unwrap(), &pair.near);
+    let most = moments::start(first.args(["-w", "/dev/null"]), "capturing on") * TIMES;
+    let (mut written, mut packets, mut cut) = (0, 0, 0);
+    for round in 0..times {
+        let kind = KINDS[round % KINDS.len()];
+        let folder = std::env::temp_dir().join(format!("{}-{round}", pair.near.name()));
+        fs::create_dir(&folder).unwrap();
+        let begin = numbers.next();
+        kill_one(kind, &pair.near, &folder, || pass(&mut random, most));
+        let end = numbers.next();
+        let files = files(&folder);
+        let mut all = Vec::new();
+        for (path, contents) in &files {
+            assert_readable(path, contents);
+            cut += usize::from(contents.cut.is_some());
+            all.push(&contents.packets);
+        }
+        // A ring begins anew at its first name.
+        all.sort_by_key(|packets| packets.first().map(|packet| packet.number));
+        let all: Vec<_> = all.into_iter().flatten().copied().collect();
+        assert_nothing_between(&all);
+        assert!(all.iter().all(|packet| (begin..end).contains(&packet.number)), "{kind:?}");
+        written += usize::from(!all.is_empty());
+        packets += all.len();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    println!(
+        "{times} captures killed, {written} of them with packets in their files ({packets}), {cut} files cut"
+    );
+    assert!(written > times / 4, "{written} of {times} had written something: the moments are too early");
+}
+
+fn kill_one(kind: Kind, near: &Namespace, folder: &Path, pass: impl FnOnce()) {
+    let mut aftermath = Aftermath::of([near]).unwrap();
+    let mut command = command(&aftermath, near);
+    command.args(["-w", "killed.pcapng"]).args(kind.words).current_dir(folder);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    pass();
+    aftermath.look();
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "{}: it ended by itself", kind.name);
+    aftermath.check().unwrap_or_else(|left| panic!("{}: {left}", kind.name));
+}
+
+fn command(aftermath: &Aftermath<'_>, near: &Namespace) -> Command {
+    let mut command = aftermath.command(kflow::program());
+    command.args(["capture", "-i", NEAR_INTERFACE, "--netns"]).arg(near.path());
+    command
+}
+
+/// The files of a folder, with what is in them.
+fn files(folder: &Path) -> Vec<(PathBuf, Contents)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.clone(), Contents::of(&path))).collect()
+}
