@@ -15,7 +15,7 @@ use crate::{CommandError, Namespace, attached, process::Held};
 const MARK: &str = "KFLOW_TEST_MARK";
 /// How long what is left may take to go: the kernel frees programs when no processor can be in them any more, and the
 /// process that takes filters away waits for the end of the one that it watches.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const TURN: Duration = Duration::from_millis(10);
 
 /// What was there before, and what the processes of a test were seen to hold.
@@ -43,8 +43,13 @@ impl<'a> Aftermath<'a> {
     /// `program`, which is one of the test's processes when it runs.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env(MARK, &self.mark);
+        self.claim(&mut command);
         command
+    }
+
+    /// Makes a command that somebody else began one of the test's processes.
+    pub fn claim<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env(MARK, &self.mark)
     }
 
     /// The test's processes that have not ended, with their children and those whose parents are gone.

@@ -14,7 +14,8 @@ pub fn within(ns: &Namespace) -> Result<Vec<String>, CommandError> {
         let batch = format!("filter show dev {interface} ingress\nfilter show dev {interface} egress\n");
         match run(ns, "tc", &["-batch", "-"], &batch) {
             Ok(filters) => {
-                let programs = filters.lines().filter(|line| line.contains(" bpf "));
+                let programs =
+                    filters.lines().filter(|line| line.contains(" bpf ") && line.contains(" handle "));
                 lines.extend(programs.map(|line| format!("{place} {line}")));
             }
             // It went meanwhile, and its filters with it.

@@ -5,6 +5,7 @@
 
 pub mod aftermath;
 pub mod attached;
+pub mod cgroup;
 pub mod cluster;
 mod command;
 pub mod ending;

@@ -6,7 +6,6 @@ mod ability;
 mod check;
 mod facts;
 mod judge;
-mod memory;
 mod output;
 
 use std::io;

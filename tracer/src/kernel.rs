@@ -12,6 +12,7 @@ pub mod filter;
 pub mod firewall;
 pub mod interfaces;
 pub mod inventory;
+pub(crate) mod memory;
 pub mod namespaces;
 mod netfilter;
 pub mod netlink;

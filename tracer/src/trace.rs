@@ -4,6 +4,7 @@ mod captures;
 mod cluster;
 mod dry_run;
 mod ends;
+mod memory;
 mod offline;
 mod output;
 pub(crate) mod plan;
@@ -13,6 +14,7 @@ mod witness;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -63,6 +65,22 @@ pub enum TraceError {
     /// The runtime or its signal handlers could not be set up.
     #[error("cannot set up signal handling")]
     Runtime(#[source] io::Error),
+    /// Control groups allow less memory than its processes need.
+    #[error(
+        "{places} network namespaces need {need} MiB of memory, and {} allows {limit} MiB: {remedy}", file.display()
+    )]
+    Memory {
+        /// Namespaces that were to be watched.
+        places: u64,
+        /// MiB.
+        need: u64,
+        /// MiB.
+        limit: u64,
+        /// Who says so.
+        file: PathBuf,
+        /// What would fit.
+        remedy: String,
+    },
     /// A capture could not be started.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -87,6 +105,7 @@ impl ExitStatus for TraceError {
             Self::Cluster(error) => error.exit(),
             Self::Offline(error) => error.exit(),
             Self::NothingWatched(exit) => *exit,
+            Self::Memory { .. } => Exit::Environment,
             Self::Output(OutputError::Terminal) => Exit::Usage,
             Self::Runtime(_) | Self::Stream(_) | Self::Output(_) => Exit::Failed,
         }
@@ -110,6 +129,7 @@ fn live(args: TraceArgs) -> Result<Exit, TraceError> {
     for node in plan.unwatched() {
         say!("kflow: {node} is not watched, its hops will be missing: add --node {node}=netns:PATH");
     }
+    memory::check(&plan)?;
     let following = Following::of(&mut plan);
     let captures = Captures::of(&plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

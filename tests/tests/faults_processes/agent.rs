@@ -66,7 +66,7 @@ fn kill_agents(times: usize) {
         }
         aftermath.check().unwrap_or_else(|left| panic!("{attach}: {left}"));
         if file.exists() {
-            assert_nothing_between(&Contents::of(&file).packets);
+            assert_nothing_between(&[&Contents::of(&file)]);
         }
     }
     fs::remove_dir_all(&folder).unwrap();

@@ -5,7 +5,11 @@
 
 mod agent;
 mod captures;
+mod cycles;
 mod file;
+mod links;
+mod memory;
 mod moments;
 mod numbers;
+mod running;
 mod traces;

@@ -35,13 +35,11 @@ impl Numbers {
         let (is_over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (told, counter) = (Arc::clone(&is_over), Arc::clone(&next));
         let thread = thread::spawn(move || {
-            let mut payload = vec![0x2a; bytes];
-            payload[..MAGIC.len()].copy_from_slice(&MAGIC);
+            let rest = vec![0x2a; bytes.saturating_sub(MAGIC.len() + 8)];
             while !told.load(Ordering::Acquire) {
                 for _ in 0..each {
                     let number = counter.load(Ordering::Acquire);
-                    payload[MAGIC.len()..16].copy_from_slice(&number.to_be_bytes());
-                    send(&socket, &payload);
+                    send(&socket, &[&datagram(number), &rest[..]].concat());
                     counter.store(number + 1, Ordering::Release);
                 }
                 thread::sleep(Duration::from_millis(1));
@@ -53,6 +51,15 @@ impl Numbers {
     /// The number after the last one that was sent.
     pub(crate) fn next(&self) -> u64 {
         self.next.load(Ordering::Acquire)
+    }
+}
+
+impl Numbers {
+    /// Stops; returns how many there were.
+    pub(crate) fn end(mut self) -> u64 {
+        self.is_over.store(true, Ordering::Release);
+        self.thread.take().map(JoinHandle::join).transpose().unwrap();
+        self.next()
     }
 }
 
@@ -71,6 +78,11 @@ impl Drop for Numbers {
         self.is_over.store(true, Ordering::Release);
         let _ = self.thread.take().map(JoinHandle::join);
     }
+}
+
+/// What a datagram of this number begins with.
+pub(crate) fn datagram(number: u64) -> Vec<u8> {
+    [MAGIC, number.to_be_bytes()].concat()
 }
 
 /// The number of a frame; absent where it is another one.

@@ -175,7 +175,8 @@ fn command_line(process: u32) -> Vec<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-fn namespaces(lab: &Lab) -> Vec<&Namespace> {
+/// Every namespace in which a trace of the lab attaches something.
+pub(crate) fn namespaces(lab: &Lab) -> Vec<&Namespace> {
     let nodes = NODES.iter().map(|node| lab.node(node.name));
     nodes.chain(PODS.iter().map(|pod| lab.pod(pod.name))).collect()
 }

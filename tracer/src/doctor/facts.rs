@@ -1,13 +1,13 @@
 //! What there is to know about this machine, gathered without a judgement.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::memory::{self, MemoryLimit};
 use crate::error::chain;
 use crate::kernel::drops;
+use crate::kernel::memory::{self, MemoryLimit};
 use crate::kernel::object;
 use crate::kernel::probe::trial::{self, Trial};
 use crate::kernel::probe::{self, Privileges};
@@ -93,7 +93,7 @@ impl Facts {
             is_user_namespace: text("/proc/self/uid_map").is_some_and(|map| !is_first_namespace(&map)),
             trials: Trials::run(),
             memlock,
-            memory: memory_limit(),
+            memory: memory::limit_here(),
             lacks_of_drops: drops::missing().map(|missing| (missing.what, missing.why)),
             settings: Settings::read(),
             libpcap: libpcap(),
@@ -142,11 +142,6 @@ impl Settings {
 /// Bytes; absent for no limit.
 fn memlock() -> Option<u64> {
     getrlimit(Resource::RLIMIT_MEMLOCK).ok().map(|(soft, _)| soft).filter(|soft| *soft != RLIM_INFINITY)
-}
-
-fn memory_limit() -> Option<MemoryLimit> {
-    let read = |path: &Path| fs::read_to_string(path).ok();
-    memory::limit(&text("/proc/self/cgroup")?, &text("/proc/self/mountinfo")?, read)
 }
 
 /// The first user namespace maps every number to itself (`user_namespaces(7)`).

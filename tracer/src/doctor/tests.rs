@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::facts::{Facts, Settings, Trials};
-use super::memory::MemoryLimit;
 use super::{Report, State, Style};
+use crate::kernel::memory::MemoryLimit;
 use crate::kernel::probe::trial::Trial;
 use crate::kernel::probe::{Capability, CapabilitySet, Privileges};
 

@@ -3,6 +3,7 @@
 mod programs;
 
 use std::borrow::Cow;
+use std::io;
 
 use aya::maps::{Map, MapError};
 use aya::programs::ProgramError;
@@ -233,13 +234,25 @@ pub enum ObjectError {
         /// Why.
         source: MapError,
     },
+    /// A map or a program is more than a control group or the machine has memory for.
+    #[error(
+        "no memory for {part} {name}: lower the buffer with -B, or raise the limit that `kflow doctor` shows"
+    )]
+    NoMemory {
+        /// What it is.
+        part: &'static str,
+        /// Its name.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The verifier refused a program.
     #[error("the kernel refused the eBPF program {name} ({cause}); its verifier says:\n{log}")]
     Verifier {
         /// Its name.
         name: &'static str,
         /// The error number; in the message already.
-        cause: std::io::Error,
+        cause: io::Error,
         /// The verifier's log.
         log: String,
     },
@@ -270,6 +283,15 @@ impl ObjectError {
     }
 
     fn map(name: &str, source: MapError) -> Self {
+        match source {
+            MapError::CreateError { io_error, .. } if is_memory(&io_error) => {
+                Self::NoMemory { part: "the eBPF map", name: name.to_owned(), source: io_error }
+            }
+            source => Self::refused_map(name, source),
+        }
+    }
+
+    fn refused_map(name: &str, source: MapError) -> Self {
         match &source {
             MapError::CreateError { io_error, .. } if is_permission(io_error) => {
                 Self::NotPermitted { operation: "making eBPF maps" }
@@ -281,6 +303,10 @@ impl ObjectError {
     fn program(name: &'static str, source: ProgramError) -> Self {
         match source {
             ProgramError::LoadError { io_error, verifier_log } => {
+                if is_memory(&io_error) {
+                    let part = "the eBPF program";
+                    return Self::NoMemory { part, name: name.to_owned(), source: io_error };
+                }
                 let log = tail(&verifier_log.to_string());
                 if log.is_empty() && is_permission(&io_error) {
                     Self::NotPermitted { operation: "loading eBPF programs" }
@@ -309,7 +335,11 @@ fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
-fn is_permission(error: &std::io::Error) -> bool {
+fn is_memory(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
+}
+
+fn is_permission(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EPERM | EACCES))
 }
 

@@ -17,7 +17,7 @@ use crate::cluster::{Cluster, ConnectError};
 use crate::error::{Exit, ExitStatus};
 pub(crate) use local::named_netns;
 pub use state_file::{StateFileError, read_state};
-pub(super) use wanted::Wanted;
+pub(super) use wanted::{Wanted, buffer_kib};
 
 /// Namespaces that are watched without a word about it.
 const MANY: usize = 16;

@@ -17,6 +17,11 @@ const MAX_ARGUMENTS: usize = 4096;
 /// Addresses that `kflow evidence` is told, which make less than [`MAX_ARGUMENTS`].
 const MOST_ADDRESSES: usize = 64;
 
+/// The buffer of each capture, KiB.
+pub(in crate::trace) fn buffer_kib(args: &TraceArgs) -> u32 {
+    args.buffer_size.unwrap_or(BUFFER_KIB)
+}
+
 /// What may change while a trace runs.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(in crate::trace) struct Wanted {
@@ -125,7 +130,7 @@ fn fixed(place: &Place, args: &TraceArgs) -> Vec<String> {
     if let Some(port) = args.vxlan_port {
         add("--vxlan-port", port.to_string());
     }
-    add("-B", args.buffer_size.unwrap_or(BUFFER_KIB).to_string());
+    add("-B", buffer_kib(args).to_string());
     if let Some(how) = &args.attach {
         add("--attach", how.clone());
     }

@@ -2,6 +2,7 @@
 //!
 //! Kernel: `Documentation/admin-guide/cgroup-v1/memory.rst`, `cgroup-v2.rst`; cgroups(7); proc(5) for `mountinfo`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What version 1 writes for "no limit" is the greatest number of whole pages, whatever their size.
@@ -9,11 +10,11 @@ const UNLIMITED: u64 = 1 << 62;
 
 /// A limit on memory.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct MemoryLimit {
+pub(crate) struct MemoryLimit {
     /// Bytes.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// The file that says so.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// Where the files of one hierarchy are.
@@ -28,13 +29,14 @@ struct Hierarchy {
 }
 
 /// The least limit of the groups that this process is in and of those above them; absent where there is none.
-///
+pub(crate) fn limit_here() -> Option<MemoryLimit> {
+    let text = |path: &str| fs::read_to_string(path).ok();
+    let read = |path: &Path| fs::read_to_string(path).ok();
+    limit(&text("/proc/self/cgroup")?, &text("/proc/self/mountinfo")?, read)
+}
+
 /// `cgroup` and `mountinfo` are the files of these names in `/proc/self`; `read` reads a file of a group.
-pub(super) fn limit(
-    cgroup: &str,
-    mountinfo: &str,
-    read: impl Fn(&Path) -> Option<String>,
-) -> Option<MemoryLimit> {
+fn limit(cgroup: &str, mountinfo: &str, read: impl Fn(&Path) -> Option<String>) -> Option<MemoryLimit> {
     let of_group = |group: &Path, name| {
         let file = group.join(name);
         let bytes = read(&file)?.trim().parse().ok().filter(|bytes| *bytes < UNLIMITED)?;
