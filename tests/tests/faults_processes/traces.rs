@@ -47,6 +47,27 @@ fn a_trace_whose_processes_are_killed_at_50_moments_says_so_and_leaves_nothing()
     kill_traces(50);
 }
 
+#[test]
+fn a_witness_that_is_killed_is_told_of() {
+    let lab = Lab::up(&LabConfig::default()).unwrap();
+    let mut aftermath = Aftermath::of(namespaces(&lab)).unwrap();
+    let mut client = start(&aftermath, &lab, lab.directory());
+    begin(&mut client, lab.directory());
+    let is_witness = |process: &u32| command_line(*process).get(1).is_some_and(|word| word == "evidence");
+    let witness = aftermath.processes().into_iter().find(is_witness).unwrap();
+    let command = command_line(witness);
+    aftermath.look();
+    kill(Pid::from_raw(witness.cast_signed()), Signal::SIGKILL).unwrap();
+    let status = end(&mut client);
+    let stdout = fs::read_to_string(lab.directory().join("stdout")).unwrap();
+    let summary: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let missing = &summary["missing_evidence"][0];
+    assert_eq!(missing["what"], "evidence at the end", "{status:?}: {summary}");
+    assert_eq!(missing["why"], "`kflow evidence` ended early", "{summary}");
+    assert!(place(&command).ends_with(missing["places"][0].as_str().unwrap()), "{command:?}: {summary}");
+    aftermath.check().unwrap();
+}
+
 fn kill_traces(times: usize) {
     let mut random = random("moments of traces");
     let lab = Lab::up(&LabConfig { overlay: Overlay::Ipip, ..LabConfig::default() }).unwrap();
