@@ -15,7 +15,7 @@ use crate::{CommandError, Namespace, attached, process::Held};
 const MARK: &str = "KFLOW_TEST_MARK";
 /// How long what is left may take to go: the kernel frees programs when no processor can be in them any more, and the
 /// process that takes filters away waits for the end of the one that it watches.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const TURN: Duration = Duration::from_millis(10);
 
 /// What was there before, and what the processes of a test were seen to hold.

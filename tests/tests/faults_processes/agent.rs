@@ -76,19 +76,23 @@ fn kill_agents(times: usize) {
 fn start(aftermath: &Aftermath<'_>) -> (Child, u32) {
     let mut command = aftermath.command("unshare");
     command.args(["--fork", "--pid", "--kill-child"]).arg(kflow::program()).args(["agent", "--stay"]);
-    let child = command.stderr(Stdio::null()).process_group(0).spawn().unwrap();
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    loop {
-        let ids = fs::read_to_string(&children).unwrap_or_default();
-        let id = ids.split_whitespace().next().and_then(|id| id.parse::<u32>().ok());
-        let is_kflow = |id: &u32| {
-            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "kflow")
-        };
-        if let Some(id) = id.filter(is_kflow) {
-            return (child, id);
+    let mut child = command.stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let process = loop {
+        if let Some(process) = inside(child.id()) {
+            break process;
         }
+        assert_eq!(child.try_wait().unwrap(), None, "the agent ended by itself");
         thread::yield_now();
-    }
+    };
+    (child, process)
+}
+
+/// The child of `unshare`, once it is kflow.
+fn inside(parent: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let id = children.split_whitespace().next()?.parse().ok()?;
+    let name = fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
+    (name.trim() == "kflow").then_some(id)
 }
 
 /// With process 1 the kernel kills the process that takes filters away, too: the next capture there does it.

@@ -15,7 +15,7 @@ use nix::{
 };
 
 /// How long it may take to say something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Dropped without being stopped it is killed.
 pub(crate) struct Running {

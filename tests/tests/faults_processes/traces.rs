@@ -33,7 +33,7 @@ use crate::{
 /// Moments are within so many times what a trace takes to begin.
 const TIMES: u32 = 2;
 /// How long a trace may take to begin, or to say why it does not.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const READY: &str = "tracing ";
 
 #[test]
