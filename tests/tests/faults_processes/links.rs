@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
 fn names_are_right_while_interfaces_go_come_and_change_names() {
-    change(25);
+    change(15);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_namespace_that_loses_its_name_is_captured_in_until_the_end() {
 
 #[test]
 fn pods_that_come_and_go_are_in_a_trace() {
-    trace_guests(4);
+    trace_guests(2);
 }
 
 #[test]

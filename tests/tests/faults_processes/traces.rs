@@ -38,7 +38,7 @@ const READY: &str = "tracing ";
 
 #[test]
 fn a_trace_whose_processes_are_killed_says_so_and_leaves_nothing() {
-    kill_traces(4);
+    kill_traces(2);
 }
 
 #[test]

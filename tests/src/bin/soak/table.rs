@@ -27,7 +27,8 @@ fn row(number: usize, first: &Sample, last: &Sample, samples: &[Sample]) -> Stri
         let figures = || samples.iter().map(figure);
         let [low, high] = [figures().min(), figures().max()].map(|one| one.unwrap_or_default() as f64 / unit);
         let digits = if unit > 1.0 { 2 } else { 0 };
-        if low < high { format!("{low:.digits$} to {high:.digits$}") } else { format!("{high:.digits$}") }
+        let [low, high] = [low, high].map(|figure| format!("{figure:.digits$}"));
+        if low == high { high } else { format!("{low} to {high}") }
     };
     let counted = last.counters.since(&first.counters);
     format!(
