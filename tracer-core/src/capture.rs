@@ -13,7 +13,7 @@ mod write;
 use std::borrow::Cow;
 use std::io;
 
-pub use read::{CaptureFormat, CaptureReader, Item, RawPacket};
+pub use read::{CaptureFormat, CaptureReader, Expected, Item, RawPacket};
 use thiserror::Error;
 pub use write::{CaptureWriter, PcapWriter};
 
@@ -143,12 +143,44 @@ pub enum CaptureError {
         /// Where the packet or block begins.
         offset: u64,
     },
-    /// A packet or statistics block names an interface that was not described before.
+    /// What is written names an interface that was not described before.
     #[error("the capture names interface {0}, which it did not describe")]
     UnknownInterface(u32),
+    /// A packet or statistics block that is read does.
+    #[error(
+        "the capture is damaged at byte {offset}: it names interface {interface}, which it did not describe"
+    )]
+    Undescribed {
+        /// Its number in the section.
+        interface: u32,
+        /// Where the block begins.
+        offset: u64,
+    },
     /// More interfaces than a capture may describe.
-    #[error("the capture describes more than {0} interfaces")]
-    TooManyInterfaces(usize),
+    #[error("the capture describes more than {most} interfaces, the next one at byte {offset}")]
+    TooManyInterfaces {
+        /// How many it may describe.
+        most: usize,
+        /// Where the block begins.
+        offset: u64,
+    },
+    /// A stream of ours has another number of packets than its counters tell: some are missing, or there twice.
+    #[error(
+        "the capture is damaged before byte {offset}: its counters tell of {told} packets of {interface}, and it has {read}"
+    )]
+    Miscounted {
+        /// Name of the interface.
+        interface: String,
+        /// Packets by its counters.
+        told: u64,
+        /// Packets that were there.
+        read: u64,
+        /// Where the counters begin.
+        offset: u64,
+    },
+    /// A capture of ours lacks its end: it was cut between two blocks.
+    #[error("the capture ends at byte {0} without the counters that it ends with: it was cut off")]
+    NoEnd(u64),
 }
 
 impl CaptureError {

@@ -11,6 +11,7 @@ mod pcap;
 mod pcapng;
 mod raw;
 mod resolution;
+mod tally;
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -24,6 +25,8 @@ use pcap::Pcap;
 use pcapng::Pcapng;
 pub use raw::RawPacket;
 use raw::Untouched;
+pub use tally::Expected;
+use tally::Tally;
 
 /// More than any packet or block that is of use; a bound on what a hostile file can make us hold.
 const MAX_BLOCK: usize = 1 << 24;
@@ -78,6 +81,7 @@ pub struct CaptureReader<R: Read> {
     following: Option<Current>,
     packet: Packet,
     untouched: Option<Untouched>,
+    tally: Option<Tally>,
 }
 
 enum Source {
@@ -127,7 +131,15 @@ impl<R: Read> CaptureReader<R> {
         let interfaces = Interfaces::default();
         let packet = Packet::default();
         let current = Current::Other(0);
-        Ok(Self { buffer, source, interfaces, current, following, packet, untouched: None })
+        Ok(Self { buffer, source, interfaces, current, following, packet, untouched: None, tally: None })
+    }
+
+    /// The same, which also fails where a capture of ours is not whole, although its blocks are in order: what came before
+    /// is as good as ever.
+    #[must_use]
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.tally = Some(Tally::new(expected));
+        self
     }
 
     /// The format of the input.
@@ -145,6 +157,19 @@ impl<R: Read> CaptureReader<R> {
 
     /// Goes on to the next item; false at the end.
     pub fn advance(&mut self) -> Result<bool, CaptureError> {
+        let offset = self.buffer.offset();
+        let went = self.step().map_err(|error| error.at(offset))?;
+        if let Some(tally) = &mut self.tally {
+            if went {
+                tally.take(&self.current, self.packet.interface, offset)?;
+            } else {
+                tally.end(offset)?;
+            }
+        }
+        Ok(went)
+    }
+
+    fn step(&mut self) -> Result<bool, CaptureError> {
         if let Some(following) = self.following.take() {
             self.current = following;
             return Ok(true);
@@ -203,7 +228,7 @@ impl<R: Read> CaptureReader<R> {
     fn interpret(&mut self, record: Record) -> Result<Option<Current>, CaptureError> {
         let (described, current) = match record {
             Record::Section(section) => {
-                self.interfaces = Interfaces::default();
+                self.interfaces.clear();
                 (None, Current::Section(section))
             }
             Record::Interface(described) => {
@@ -230,6 +255,17 @@ impl<R: Read> CaptureReader<R> {
             }
             None => current,
         }))
+    }
+}
+
+impl CaptureError {
+    /// The error of a block that begins at this byte.
+    fn at(self, offset: u64) -> Self {
+        match self {
+            Self::UnknownInterface(interface) => Self::Undescribed { interface, offset },
+            Self::TooManyInterfaces { most, .. } => Self::TooManyInterfaces { most, offset },
+            other => other,
+        }
     }
 }
 

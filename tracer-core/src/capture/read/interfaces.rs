@@ -87,6 +87,8 @@ pub(super) struct Interfaces {
     described: Vec<Described>,
     /// How many of ours there are.
     count: u32,
+    /// Those of sections before, in the file and of ours: they are remembered by whoever reads.
+    before: usize,
 }
 
 impl Interfaces {
@@ -99,14 +101,20 @@ impl Interfaces {
         }
     }
 
+    /// Begins a further section.
+    pub(super) fn clear(&mut self) {
+        let before = self.before + self.described.len().max(self.count as usize);
+        *self = Self { before, ..Self::default() };
+    }
+
     /// Takes the description of the file's next interface. Absent where packets tell what interfaces there are.
     pub(super) fn describe(&mut self, mut described: Described) -> Result<Option<Told>, CaptureError> {
-        if self.described.len() >= MAX_INTERFACES {
-            return Err(CaptureError::TooManyInterfaces(MAX_INTERFACES));
+        if self.before + self.described.len() >= MAX_INTERFACES {
+            return Err(CaptureError::TooManyInterfaces { most: MAX_INTERFACES, offset: 0 });
         }
         let told = match described.link {
             LinkType::Sll2 => None,
-            _ => Some((next(&mut self.count)?, Box::new(described.named()))),
+            _ => Some((next(self.before, &mut self.count)?, Box::new(described.named()))),
         };
         described.id = told.as_ref().map(|(id, _)| *id);
         self.described.push(described);
@@ -138,7 +146,7 @@ impl Interfaces {
             packet.interface = id.0;
             return Ok(None);
         }
-        let id = next(&mut self.count)?;
+        let id = next(self.before, &mut self.count)?;
         described.by_index.insert(index, id);
         packet.interface = id.0;
         let interface =
@@ -154,16 +162,16 @@ impl Interfaces {
         if let Some(id) = described.id {
             return Ok((id, None));
         }
-        let id = next(&mut self.count)?;
+        let id = next(self.before, &mut self.count)?;
         described.id = Some(id);
         Ok((id, Some((id, Box::new(described.named())))))
     }
 }
 
-fn next(count: &mut u32) -> Result<InterfaceId, CaptureError> {
+fn next(before: usize, count: &mut u32) -> Result<InterfaceId, CaptureError> {
     let id = InterfaceId(*count);
-    if *count as usize >= MAX_INTERFACES {
-        return Err(CaptureError::TooManyInterfaces(MAX_INTERFACES));
+    if before + *count as usize >= MAX_INTERFACES {
+        return Err(CaptureError::TooManyInterfaces { most: MAX_INTERFACES, offset: 0 });
     }
     *count += 1;
     Ok(id)
