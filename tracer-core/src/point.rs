@@ -34,7 +34,7 @@ pub struct Node {
 }
 
 /// An interface that packets were observed on.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct ObservedInterface {
     /// Its node.
     #[serde(skip)]
@@ -56,6 +56,9 @@ pub struct Points {
     nodes: Vec<Node>,
     interfaces: Vec<ObservedInterface>,
     node_ids: HashMap<String, NodeId>,
+    /// The first node with a boot id.
+    boots: HashMap<String, NodeId>,
+    indices: HashMap<ObservedInterface, InterfaceIndex>,
     /// The first node with the same clock, by the number of the node.
     clocks: Vec<NodeId>,
 }
@@ -67,8 +70,7 @@ impl Points {
             return *id;
         }
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        let same = self.nodes.iter().position(|node| boot_id.is_some() && node.boot_id.as_deref() == boot_id);
-        let clock = same.and_then(|number| u32::try_from(number).ok()).map_or(id, NodeId);
+        let clock = boot_id.map_or(id, |boot_id| *self.boots.entry(boot_id.to_owned()).or_insert(id));
         self.clocks.push(clock);
         self.nodes.push(Node { name: name.to_owned(), boot_id: boot_id.map(str::to_owned) });
         self.node_ids.insert(name.to_owned(), id);
@@ -84,11 +86,11 @@ impl Points {
             ifindex: interface.ifindex,
             link: interface.link,
         };
-        let index = self.interfaces.iter().position(|known| *known == observed).unwrap_or_else(|| {
-            self.interfaces.push(observed);
-            self.interfaces.len() - 1
-        });
-        InterfaceIndex(u32::try_from(index).unwrap_or(u32::MAX))
+        let next = InterfaceIndex(u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX));
+        *self.indices.entry(observed).or_insert_with_key(|observed| {
+            self.interfaces.push(observed.clone());
+            next
+        })
     }
 
     /// A node by its number.
@@ -107,8 +109,9 @@ impl Points {
     }
 
     /// Every interface with its number.
-    pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceIndex, &ObservedInterface)> {
-        (0..).map(InterfaceIndex).zip(&self.interfaces)
+    pub fn interfaces(&self) -> impl ExactSizeIterator<Item = (InterfaceIndex, &ObservedInterface)> {
+        let count = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+        (0..count).zip(&self.interfaces).map(|(index, interface)| (InterfaceIndex(index), interface))
     }
 
     /// Whether two interfaces' times come from one clock: the same node, or the same kernel.

@@ -51,12 +51,13 @@ impl<W: Write> TraceWriter<W> {
 
     /// Writes what each interface counted.
     pub fn finish(&mut self, loss: &LossReport, points: &Points) -> Result<(), CaptureError> {
+        let mut losses = BTreeMap::new();
+        for counted in &loss.interfaces {
+            losses.entry((&counted.node, &counted.pod, &counted.interface)).or_insert(counted);
+        }
         for (index, interface) in points.interfaces() {
-            let node = &points.node_of(index).name;
-            let here = |l: &&crate::loss::InterfaceLoss| {
-                &l.node == node && l.pod == interface.pod && l.interface == interface.name
-            };
-            let Some(counted) = loss.interfaces.iter().find(here) else { continue };
+            let place = (&points.node_of(index).name, &interface.pod, &interface.name);
+            let Some(counted) = losses.get(&place) else { continue };
             let id = self.interface(index, points)?;
             let statistics = Statistics {
                 seen: counted.seen,
