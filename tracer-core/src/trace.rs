@@ -209,7 +209,7 @@ impl Tracer {
     ///
     /// All that do not tell `gso_size` are announced before the first item of any.
     pub fn source(&mut self, spec: &SourceSpec) -> SourceId {
-        self.sources.push(Source::new(spec));
+        self.sources.push(Source::new(spec, !self.options.is_merged));
         if !spec.tells_gso && self.pieces.is_none() {
             self.pieces = Some(Correlator::new(closing(&self.options), self.options.budget.sightings));
         }
@@ -235,7 +235,7 @@ impl Tracer {
                 if drops::is_interface(&interface.name).is_some() {
                     self.drops.watch();
                 }
-                self.taken.resize(self.points.interfaces().count(), 0);
+                self.taken.resize(self.points.interfaces().len(), 0);
             }
             Item::Frame(frame) => {
                 let drops = self.sources[source.0].drops(frame.interface).cloned();

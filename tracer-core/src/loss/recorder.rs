@@ -117,6 +117,8 @@ impl RecorderLosses {
     }
 
     fn add(&mut self, node: NodeId, from: Timestamp, to: Timestamp) {
+        // A clock that was set back in between.
+        let (from, to) = (from.min(to), from.max(to));
         let intervals = self.nodes.entry(node).or_default();
         match intervals.last_mut().filter(|last| last.1 >= from && last.0 <= from) {
             Some(last) => last.1 = last.1.max(to),

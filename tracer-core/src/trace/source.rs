@@ -17,6 +17,10 @@ pub struct SourceId(pub(super) usize);
 /// The least delay is that of the last one to two such times, in nanoseconds: clocks drift apart.
 const MEMORY: i64 = 60_000_000_000;
 
+/// A capture's items are in the order of their times but for less than this, in nanoseconds: where one is older, the clock
+/// was set back.
+const DISORDER: i64 = 1_000_000_000;
+
 /// Where packets are from that are written under the name of drops.
 #[derive(Clone, Debug)]
 pub(super) struct DropsOf {
@@ -36,6 +40,8 @@ enum Described {
 
 pub(super) struct Source {
     node: String,
+    /// Whether items arrive as they are captured: only then their arrival tells something of the clock.
+    is_live: bool,
     boot_id: Option<String>,
     netns: Option<u64>,
     interfaces: Vec<Described>,
@@ -76,9 +82,10 @@ impl Clock {
 }
 
 impl Source {
-    pub(super) fn new(spec: &SourceSpec) -> Self {
+    pub(super) fn new(spec: &SourceSpec, is_live: bool) -> Self {
         Self {
             node: spec.node.clone(),
+            is_live,
             boot_id: None,
             netns: None,
             interfaces: Vec::new(),
@@ -180,6 +187,11 @@ impl Source {
         self.span = Some(self.span.map_or((time, time), |(first, last)| (first, last.max(time))));
         let delay = now.since(time);
         let first = Clock { least_delay: (delay, delay), began: now, delivered: time };
+        let is_set_back = |clock: &Clock| self.is_live && clock.delivered.since(time) > DISORDER;
+        if self.clock.as_ref().is_some_and(is_set_back) {
+            // The least delay was that of another clock.
+            self.clock = None;
+        }
         let clock = self.clock.get_or_insert(first);
         if now.since(clock.began) > MEMORY {
             clock.least_delay = (delay, clock.least_delay.0);
@@ -226,9 +238,26 @@ impl Source {
 mod tests {
     use super::*;
 
+    fn source() -> Source {
+        Source::new(&SourceSpec { node: "node".to_owned(), tells_gso: true }, true)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_holds_nothing_up() {
+        let (second, hour) = (1_000_000_000, 3_600_000_000_000);
+        let mut source = source();
+        for (at, clock) in
+            [(1, hour), (2, hour), (3, 2 * hour), (4, 2 * hour), (5, hour), (6, 0), (7, 0), (8, hour)]
+        {
+            let now = Timestamp(at * second);
+            assert_eq!(source.note(Timestamp(clock + at * second), now), now, "at {at} s");
+            assert_eq!(source.delivered(), Some(now), "at {at} s");
+        }
+    }
+
     #[test]
     fn a_stream_that_lags_has_not_delivered() {
-        let mut source = Source::new(&SourceSpec { node: "node".to_owned(), tells_gso: true });
+        let mut source = source();
         assert_eq!(source.delivered(), None);
         // Its clock is 1000 ns behind the trace's; the first item took 50 ns.
         assert_eq!(source.note(Timestamp(0), Timestamp(1050)), Timestamp(1050));
@@ -242,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_drifts_away_is_followed() {
-        let mut source = Source::new(&SourceSpec { node: "node".to_owned(), tells_gso: true });
+        let mut source = source();
         let second = 1_000_000_000;
         for n in 0..10_000 {
             // Slower than the trace's clock by 100 ppm.
