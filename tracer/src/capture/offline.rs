@@ -10,7 +10,7 @@ use std::rc::Rc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
 use tracer_core::capture::{
-    CaptureError, CaptureReader, Frame, Interface, InterfaceId, Item, LinkLayer, RawPacket,
+    CaptureError, CaptureReader, Expected, Frame, Interface, InterfaceId, Item, LinkLayer, RawPacket,
 };
 use tracer_core::packet::segment::{IpPlaces, ip_places};
 use tracer_core::units::{Direction, Timestamp};
@@ -158,7 +158,7 @@ pub fn run(plan: &OfflinePlan) -> Result<OfflineSummary, OfflineError> {
         described: Vec::new(),
         summary: OfflineSummary::default(),
     };
-    reading.run(reader.with_raw())
+    reading.run(reader.with_raw().expecting(Expected::File))
 }
 
 fn open(path: &Path) -> Result<File, OfflineError> {

@@ -12,7 +12,10 @@ pub(super) struct Compressor(Encoder<'static, Vec<u8>>);
 
 impl Compressor {
     pub(super) fn new() -> io::Result<Self> {
-        Encoder::new(Vec::new(), LEVEL).map(Self)
+        let mut encoder = Encoder::new(Vec::new(), LEVEL)?;
+        // Its end tells whether the bytes before it are those that were written.
+        encoder.include_checksum(true)?;
+        Ok(Self(encoder))
     }
 
     /// Compresses bytes. What it leaves in its buffer is all that a reader needs to have them.

@@ -126,6 +126,8 @@ impl Encoder {
         let Some(known) = interfaces.get_mut(id.0 as usize) else {
             return Err(CaptureError::UnknownInterface(id.0));
         };
+        // What was told is told of what came before.
+        known.is_told = false;
         match (known.local, writer) {
             (Some(local), _) => Ok(local),
             (None, Writer::Pcapng(writer)) => {
@@ -178,7 +180,8 @@ impl Encoder {
         }
     }
 
-    /// Encodes what a file ends with that another one follows: the statistics last known of each of its interfaces.
+    /// Encodes what a file ends with: the statistics last known of each of its interfaces, unless nothing came since they
+    /// were told.
     pub(super) fn end_file(&mut self) -> Result<(), CaptureError> {
         let Self { interfaces, writer: Writer::Pcapng(writer), .. } = self else { return Ok(()) };
         for known in interfaces {

@@ -232,6 +232,7 @@ impl Recorder {
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
+        self.encoder.end_file()?;
         self.encoder.end()?;
         self.flush()?;
         if let Some(closed) = self.close()?

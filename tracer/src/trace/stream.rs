@@ -15,7 +15,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::sync::mpsc::Sender;
-use tracer_core::capture::{CaptureReader, Item};
+use tracer_core::capture::{CaptureReader, Expected, Item};
 
 use super::plan::Place;
 use super::witness::Testimony;
@@ -75,11 +75,15 @@ impl End {
         const INCOMPLETE: i32 = Exit::Incomplete.code() as i32;
         let said = self.said.trim();
         match (self.code, &self.unreadable) {
-            (Some(COMPLETE | INCOMPLETE), None) => None,
-            _ if self.remote.is_some() => self.remote.clone(),
+            (Some(COMPLETE | INCOMPLETE), unreadable) => unreadable.clone(),
+            (_, unreadable) if self.remote.is_some() => {
+                // The reader that gives up drops the connection: then it knows why.
+                let why = unreadable.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                self.remote.as_ref().map(|remote| format!("{remote}{why}"))
+            }
             (_, _) if !said.is_empty() => Some(said.to_owned()),
-            (_, Some(reason)) => Some(reason.clone()),
-            (Some(code), None) => Some(format!("the capture ended with code {code}")),
+            (Some(code), _) => Some(format!("the capture ended with code {code}")),
+            (None, Some(reason)) => Some(format!("the capture was killed: {reason}")),
             (None, None) => Some("the capture was killed".to_owned()),
         }
     }
@@ -129,7 +133,7 @@ impl Stream {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
         let waited = Arc::clone(&child);
-        let end = move || RemoteEnd { code: wait(&waited), reason: None };
+        let end = move |_| RemoteEnd { code: wait(&waited), reason: None };
         carry(number, place.label(), stdout, stderr, sender, end);
         Ok(Self::Child { stdin, child })
     }
@@ -144,7 +148,14 @@ impl Stream {
         let RemoteCapture { stdout, stderr, control, end } = capture;
         // A sender that is gone has nothing to tell.
         let end = move || end.blocking_recv().unwrap_or_default();
-        carry(number, place.label(), Some(stdout), Some(stderr), sender, end);
+        let connection = control.clone();
+        carry(number, place.label(), Some(stdout), Some(stderr), sender, move |is_unreadable| {
+            // Nobody reads any more, and what is quiet does not notice.
+            if is_unreadable {
+                connection.kill();
+            }
+            end()
+        });
         Self::Remote(control)
     }
 
@@ -183,14 +194,14 @@ fn carry(
     stdout: Option<impl Read + Send + 'static>,
     stderr: Option<impl Read + Send + 'static>,
     sender: Sender<Message>,
-    end: impl FnOnce() -> RemoteEnd + Send + 'static,
+    end: impl FnOnce(bool) -> RemoteEnd + Send + 'static,
 ) {
     let label = label.to_owned();
     let listener = thread::spawn(move || stderr.map(|stderr| listen(&label, stderr)).unwrap_or_default());
     thread::spawn(move || {
         let unreadable = stdout.and_then(|stdout| read(number, stdout, &sender).err());
+        let RemoteEnd { code, reason: remote } = end(unreadable.is_some());
         let said = listener.join().unwrap_or_default();
-        let RemoteEnd { code, reason: remote } = end();
         // Nobody listens any more when the trace itself is over.
         let _ = sender.blocking_send(Message::Ended(number, End { code, said, unreadable, remote }));
     });
@@ -223,7 +234,8 @@ fn listen(label: &str, stderr: impl Read) -> String {
 fn read(number: usize, stdout: impl Read, sender: &Sender<Message>) -> Result<(), String> {
     let batch = Rc::new(Batch { number, sender: sender.clone(), items: RefCell::new(Vec::new()) });
     let source = Flushing { inner: stdout, batch: Rc::clone(&batch) };
-    let outcome = CaptureReader::new(source).and_then(|mut reader| {
+    let outcome = CaptureReader::new(source).and_then(|reader| {
+        let mut reader = reader.expecting(Expected::Stream);
         while let Some(item) = reader.next_item()? {
             batch.push(item.into_owned());
         }

@@ -16,6 +16,8 @@ use crate::cluster::remote::{Control, RemoteCapture};
 
 /// Bytes of one snapshot at most: one of a node with 100,000 rules has about half.
 const LARGEST: u64 = 256 << 20;
+/// One when it begins and one when it ends; others are not listened to.
+const SNAPSHOTS: usize = 2;
 /// Bytes of a witness's words that are kept for the reason of its failure.
 const WORDS: u64 = 4096;
 
@@ -69,10 +71,18 @@ impl Witnesses {
         let number = self.0.len();
         let RemoteCapture { stdout, stderr, control, end } = remote;
         let words = thread::spawn(move || words(stderr));
+        let connection = control.clone();
         thread::spawn(move || {
             let fault = tell(number, stdout, &sender).err();
+            if fault.is_some() {
+                // Nobody reads any more, and what is quiet does not notice.
+                connection.kill();
+            }
             let _ = words.join();
-            let fault = end.blocking_recv().unwrap_or_default().reason.or(fault);
+            let fault = match (end.blocking_recv().unwrap_or_default().reason, fault) {
+                (Some(reason), Some(fault)) => Some(format!("{reason} ({fault})")),
+                (reason, fault) => reason.or(fault),
+            };
             let _ = sender.blocking_send(Message::Testimony(number, Testimony::Ended(fault)));
         });
         self.0.push(Witness {
@@ -88,7 +98,8 @@ impl Witnesses {
     pub(super) fn hear(&mut self, number: usize, testimony: Testimony) {
         let Some(witness) = self.0.get_mut(number) else { return };
         match testimony {
-            Testimony::Snapshot(snapshot) => witness.said.push(*snapshot),
+            Testimony::Snapshot(snapshot) if witness.said.len() < SNAPSHOTS => witness.said.push(*snapshot),
+            Testimony::Snapshot(_) => {}
             Testimony::Ended(fault) => {
                 witness.has_ended = true;
                 witness.fault = fault;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use tracer_core::capture::{CaptureError, CaptureReader, Frame, Interface, InterfaceId, Item, Statistics};
+use tracer_core::capture::{
+    CaptureError, CaptureReader, Expected, Frame, Interface, InterfaceId, Item, Statistics,
+};
 use tracer_core::units::{Direction, Gso, Timestamp};
 
 use super::wake::Wake;
@@ -130,7 +132,8 @@ pub(super) fn read(source: impl Read, sender: SyncSender<Message>, wake: Arc<Wak
 }
 
 fn read_all(source: impl Read, sending: &Rc<Sending>) -> Result<(), CaptureError> {
-    let mut reader = CaptureReader::new(Attentive { inner: source, sending: Rc::clone(sending) })?;
+    let source = Attentive { inner: source, sending: Rc::clone(sending) };
+    let mut reader = CaptureReader::new(source)?.expecting(Expected::Stream);
     while reader.advance()? {
         sending.batch.borrow_mut().push(reader.item());
         if sending.batch.borrow().is_full() {

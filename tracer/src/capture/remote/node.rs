@@ -86,6 +86,16 @@ impl Capture {
         self.place = place;
     }
 
+    /// Notes that nothing more of it is read, and why not all of it could be.
+    pub(super) fn read(&mut self, unreadable: Option<String>) {
+        if unreadable.is_some() {
+            // What is quiet does not notice that nobody reads any more.
+            self.control.kill();
+        }
+        self.unreadable = unreadable;
+        self.is_read = true;
+    }
+
     /// Asks it to end.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
@@ -128,7 +138,11 @@ impl Capture {
             _ if self.is_superseded => None,
             (Some(COMPLETE | INCOMPLETE), _) if self.is_stopping => None,
             (Some(COMPLETE | INCOMPLETE), _) => Some("the capture ended by itself".to_owned()),
-            (_, Some(reason)) => Some(reason.clone()),
+            // A reader that gives up drops the connection: then it knows why.
+            (_, Some(reason)) => Some(match &self.unreadable {
+                Some(why) => format!("{reason} ({why})"),
+                None => reason.clone(),
+            }),
             (None, None) if !has_begun => Some("it had not begun yet".to_owned()),
             (_, None) if said.is_some() => said.cloned(),
             (Some(code), None) => Some(format!("the capture ended with code {code}")),

@@ -191,8 +191,7 @@ impl<'a> Session<'a> {
     /// Hears what captures said, and which ended.
     fn hear(&mut self) {
         for (StreamId(number), unreadable) in self.output.take_ended() {
-            self.captures[number].unreadable = unreadable;
-            self.captures[number].is_read = true;
+            self.captures[number].read(unreadable);
         }
         while let Ok(word) = self.words.try_recv() {
             match word {

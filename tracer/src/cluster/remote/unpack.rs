@@ -47,11 +47,8 @@ impl Read for Unpacked {
                     *self = pipe.take().map_or(Ok(Self::Ended), Self::look)?;
                 }
                 Self::Plain(pipe) => return pipe.read(buffer),
-                Self::Zstd(decoder) => match decoder.read(buffer) {
-                    // A frame without its end: the connection broke, which the capture's end tells.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => *self = Self::Ended,
-                    read => return read,
-                },
+                // A frame without its end is an error, behind all that was flushed.
+                Self::Zstd(decoder) => return decoder.read(buffer),
                 Self::Ended => return Ok(0),
             }
         }
@@ -104,8 +101,9 @@ mod tests {
         encoder.write_all(&text()).unwrap();
         let packed = encoder.finish().unwrap();
         let mut read = Vec::new();
-        through(vec![packed[..flushed + 2].to_vec()]).read_to_end(&mut read).unwrap();
+        let cut = through(vec![packed[..flushed + 2].to_vec()]).read_to_end(&mut read);
         assert_eq!(read, text());
+        assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
@@ -121,10 +119,39 @@ mod tests {
         assert_eq!(&read, b"first");
     }
 
+    /// As agents do it: with a checksum, and flushed at times.
+    fn packed() -> Vec<u8> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        for part in text()[..4000].chunks(700) {
+            encoder.write_all(part).unwrap();
+            encoder.flush().unwrap();
+        }
+        encoder.finish().unwrap()
+    }
+
     #[test]
-    fn damaged_bytes_are_an_error() {
-        let mut packed = zstd::encode_all(&text()[..], 1).unwrap();
-        packed[4] |= 0x08;
-        assert!(through(vec![packed]).read_to_end(&mut Vec::new()).is_err());
+    fn every_cut_is_an_error() {
+        let packed = packed();
+        for end in 4..packed.len() {
+            let mut read = Vec::new();
+            let error = through(vec![packed[..end].to_vec()]).read_to_end(&mut read).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut at {end}");
+            assert!(text().starts_with(&read), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn every_damaged_byte_is_an_error_or_nothing() {
+        let packed = packed();
+        for at in 4..packed.len() {
+            for bits in [1, 0x80, 0xff] {
+                let mut damaged = packed.clone();
+                damaged[at] ^= bits;
+                let mut read = Vec::new();
+                let outcome = through(vec![damaged]).read_to_end(&mut read);
+                assert!(outcome.is_err() || read == text()[..4000], "byte {at}, {bits:#x}");
+            }
+        }
     }
 }

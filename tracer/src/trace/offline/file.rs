@@ -1,10 +1,10 @@
 //! One file being read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::rc::Rc;
 
-use tracer_core::capture::{CaptureReader, Interface, InterfaceId, Item, LinkLayer};
+use tracer_core::capture::{CaptureReader, Expected, Interface, InterfaceId, Item, LinkLayer};
 use tracer_core::trace::{SourceId, SourceSpec, Taken, Tracer};
 use tracer_core::units::Timestamp;
 
@@ -33,6 +33,8 @@ pub(super) struct CaptureFile {
 pub(super) struct Held {
     /// Places of its interfaces, as `NODE/IFACE` or `POD:IFACE`.
     pub(super) places: Vec<String>,
+    /// The same, to look them up: a hostile file has many.
+    known: BTreeSet<String>,
     pub(super) packets: u64,
     /// Packets that are followed.
     pub(super) decoded: u64,
@@ -61,7 +63,8 @@ impl CaptureFile {
             }
             OfflineError::Unreadable { file: input.label(), source }
         };
-        let mut reader = CaptureReader::new(Interruptible::new(file, interrupt)).map_err(unreadable)?;
+        let reader = CaptureReader::new(Interruptible::new(file, interrupt)).map_err(unreadable)?;
+        let mut reader = reader.expecting(Expected::File);
         let name = FileName::of(&input.path);
         let mut naming = Naming::new(number, label.clone(), input.given.clone(), name, reader.format());
         // The first item is the section.
@@ -167,7 +170,7 @@ impl CaptureFile {
             Some(pod) => format!("{pod}:{}", interface.name),
             None => format!("{node}/{}", interface.name),
         };
-        if !self.held.places.contains(&place) {
+        if self.held.known.insert(place.clone()) {
             self.held.places.push(place);
         }
         tracer.take(self.source, &Item::Interface(id, interface), now);

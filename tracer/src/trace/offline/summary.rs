@@ -98,6 +98,7 @@ mod tests {
             too_short: 1,
             links: [(127, 3)].into(),
             span: Some((Timestamp(43_201_000_000_000), Timestamp(86_399_999_999_999))),
+            ..Held::default()
         };
         assert_eq!(
             line("a.pcap", &held),
