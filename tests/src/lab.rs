@@ -13,7 +13,7 @@ mod config;
 mod dual;
 mod guest;
 mod identity;
-mod ipip;
+pub(crate) mod ipip;
 mod kube_proxy;
 mod network;
 mod overlay;

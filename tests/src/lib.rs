@@ -15,6 +15,7 @@ pub mod faults;
 pub mod kflow;
 pub mod lab;
 pub mod namespace;
+pub mod neighbour;
 pub mod pair;
 pub mod process;
 pub mod tcpdump;

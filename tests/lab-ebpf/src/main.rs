@@ -4,6 +4,8 @@
 //! same bytes on the wire: `encapsulate` sits on the egress of `tunl0`, `decapsulate` on the ingress of the
 //! node's uplink. Outer packets do not pass netfilter; nothing else differs from the module
 //! (`net/ipv4/ipip.c`, `net/ipv4/ip_tunnel.c`).
+//!
+//! A third one, [`neighbour`], is a program of somebody else on interfaces that kflow watches.
 #![no_std]
 #![no_main]
 #![expect(
@@ -13,6 +15,7 @@
 )]
 #![expect(unsafe_code, reason = "helpers of the kernel are raw functions, maps and programs are sections")]
 
+mod neighbour;
 mod outer;
 
 use aya_ebpf::{

@@ -50,6 +50,8 @@ pub enum Fate {
     FrozenAfter(usize),
     /// What is called for in it writes these bytes, and goes on until its standard input ends.
     Replays(Arc<Vec<u8>>),
+    /// As [`Fate::Replays`], each part so long after the beginning.
+    Paced(Arc<Vec<(Duration, Vec<u8>)>>),
 }
 
 /// One node as a place for agents.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{CommandError, LabError, Namespace, command::run_here};
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab-ebpf"));
+pub(crate) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lab-ebpf"));
 
 const UPLINK: &str = "eth0";
 const LAST: u16 = 65_000;

@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin},
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -84,7 +84,8 @@ impl Session {
                 finish(sink, &ended(i32::from(code))).await;
                 let _ = timeout(FAREWELL, stream.for_each(|_| ready(()))).await;
             }
-            Fate::Replays(bytes) => self.replay(sink, stream, &bytes).await,
+            Fate::Replays(bytes) => self.replay(sink, stream, &[(Duration::ZERO, bytes.to_vec())]).await,
+            Fate::Paced(parts) => self.replay(sink, stream, &parts).await,
             _ => self.run_program(shared, sink, stream).await,
         }
     }
@@ -127,11 +128,15 @@ impl Session {
         mut self,
         mut sink: SplitSink<Socket, Message>,
         mut stream: SplitStream<Socket>,
-        bytes: &[u8],
+        parts: &[(Duration, Vec<u8>)],
     ) {
-        for part in bytes.chunks(FRAME) {
-            if sink.send(frame(STDOUT, part)).await.is_err() {
-                return;
+        let begin = Instant::now();
+        for (after, bytes) in parts {
+            sleep_until(begin + *after).await;
+            for part in bytes.chunks(FRAME) {
+                if sink.send(frame(STDOUT, part)).await.is_err() {
+                    return;
+                }
             }
         }
         loop {
