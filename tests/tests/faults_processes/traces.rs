@@ -42,7 +42,7 @@ fn a_trace_whose_processes_are_killed_says_so_and_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "three minutes: `cargo xtask test faults` runs it"]
+#[ignore = "minutes, half an hour on a busy machine: `cargo xtask test faults` runs it"]
 fn a_trace_whose_processes_are_killed_at_50_moments_says_so_and_leaves_nothing() {
     kill_traces(50);
 }
