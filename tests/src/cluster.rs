@@ -15,6 +15,7 @@ mod kubelet;
 mod list;
 mod log;
 mod objects;
+mod play;
 mod pod_status;
 mod resource;
 mod select;
@@ -40,6 +41,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 pub use access::{Rule, User};
 pub use config::{DoubleConfig, Fate, NodeConfig, Slices};
 pub use log::Entry;
+pub use play::Play;
 
 use kubelet::Lives;
 use list::Rest;

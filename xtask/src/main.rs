@@ -37,8 +37,10 @@ usage: cargo xtask COMMAND
   accuracy       compare what kflow tells with what happened, in simulated networks and on the lab (root)
   diagnose [FAULT...] [--variants N] [--jobs N] [--healthy N]
                  inject faults into the lab, and compare the cause and the place that kflow names (root)
-  bench [PART]   trace: time and memory of tracing captures of up to 10 million packets, beside tshark;
-                 capture: what a live capture costs, beside tcpdump (root)
+  bench [PART...] [--keep] [--short]
+                 what kflow costs, as tables and JSON below target/bench, compared with docs/performance.json (root):
+                 floor (clock and copies), capture (beside tcpdump), pods (1,000 interfaces), nodes (64 agents and one
+                 client), trace (files, beside tshark); --keep makes it the run that others are compared with
   fuzz [SECONDS] [--target NAME]... [--keep]
                  run the fuzz targets, each for so long (60 s of the processor); --keep: what was found worth trying
                  again becomes the corpora in tracer-core/fuzz/corpus
@@ -65,7 +67,7 @@ enum Command {
     Soak { seconds: u32 },
     Accuracy,
     Diagnose { words: Vec<String> },
-    Bench { part: Option<bench::Part> },
+    Bench(bench::Options),
     Fuzz(fuzz::Options),
     Dist(dist::Options),
     EndToEnd(e2e::Options),
@@ -103,8 +105,7 @@ fn parse(args: &[String]) -> Option<Command> {
         ["diagnose", words @ ..] => {
             Some(Command::Diagnose { words: words.iter().map(|&word| word.to_owned()).collect() })
         }
-        ["bench"] => Some(Command::Bench { part: None }),
-        ["bench", part] => bench::Part::named(part).map(|part| Command::Bench { part: Some(part) }),
+        ["bench", words @ ..] => bench::Options::parse(words).map(Command::Bench),
         ["fuzz", words @ ..] => fuzz::Options::parse(words).map(Command::Fuzz),
         ["dist", words @ ..] => dist::Options::parse(words).map(Command::Dist),
         ["e2e", words @ ..] => e2e::Options::parse(words).map(Command::EndToEnd),
@@ -133,7 +134,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Soak { seconds } => soak::soak(&workspace, *seconds),
         Command::Accuracy => accuracy::accuracy(&workspace),
         Command::Diagnose { words } => diagnose::diagnose(&workspace, words),
-        Command::Bench { part } => bench::bench(&workspace, *part),
+        Command::Bench(options) => bench::bench(&workspace, options),
         Command::Fuzz(options) => fuzz::fuzz(&workspace, options),
         Command::Dist(options) => dist::dist(&workspace, options),
         Command::EndToEnd(options) => e2e::e2e(&workspace, options),
@@ -160,8 +161,7 @@ mod tests {
             (&["test", "two", "filters"], None),
             (&["diagnose"], Some(Command::Diagnose { words: Vec::new() })),
             (&["diagnose", "loop"], Some(Command::Diagnose { words: vec!["loop".to_owned()] })),
-            (&["bench"], Some(Command::Bench { part: None })),
-            (&["bench", "capture"], Some(Command::Bench { part: Some(bench::Part::Capture) })),
+            (&["bench"], Some(Command::Bench(bench::Options::default()))),
             (&["bench", "everything"], None),
             (&["fuzz", "5"], fuzz::Options::parse(&["5"]).map(Command::Fuzz)),
             (&["fuzz", "0"], None),

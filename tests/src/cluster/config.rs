@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::access::User;
+use super::{access::User, play::Play};
 
 /// How the server tells which pods are behind a service.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -50,8 +50,8 @@ pub enum Fate {
     FrozenAfter(usize),
     /// What is called for in it writes these bytes, and goes on until its standard input ends.
     Replays(Arc<Vec<u8>>),
-    /// As [`Fate::Replays`], each part so long after the beginning.
-    Paced(Arc<Vec<(Duration, Vec<u8>)>>),
+    /// As [`Fate::Replays`], each part at its time.
+    Plays(Arc<Play>),
 }
 
 /// One node as a place for agents.

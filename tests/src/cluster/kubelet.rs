@@ -24,6 +24,8 @@ use super::{
 
 /// How long pods have to end, where they say nothing else.
 const GRACE: u64 = 30;
+/// Stands for the first process of a container that has none.
+const NO_PROCESS: i32 = 0;
 /// How long a kubelet takes from a pull that failed to waiting for the next.
 const BACK_OFF: Duration = Duration::from_millis(500);
 
@@ -194,8 +196,18 @@ impl Kubelet<'_> {
                 self.tell("Running", State::Running, true);
                 self.tell_end(pod, i32::from(*code));
             }
+            Fate::Plays(_) => self.stand_in(pod).await,
             _ => self.run(pod).await,
         }
+    }
+
+    /// Runs nothing until the pod is deleted: what is called for in it is played.
+    async fn stand_in(&self, pod: &Value) {
+        self.life.init.send_replace(Some(NO_PROCESS));
+        self.tell("Running", State::Running, true);
+        ended(self.life).await;
+        self.life.init.send_replace(None);
+        self.tell_end(pod, 0);
     }
 
     async fn fail_to_pull(&self, image: &str) {

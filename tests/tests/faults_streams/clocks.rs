@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tests::Kflow;
-use tests::cluster::Fate;
+use tests::cluster::{Fate, Play};
 use tests::kflow::{self, Told};
 
 use crate::nodes::{Cluster, NODES, PERIOD, paced, record};
@@ -47,7 +47,8 @@ fn offline(scene: &Scene, clock: Clock) -> (Told, Option<i32>) {
 fn live(clock: Clock) -> (Told, Option<i32>) {
     let scene = Scene::new(0);
     let streams = [paced(0, COUNT, |time| time), paced(1, COUNT, clock)];
-    let cluster = Cluster::of(scene.directory(), streams.map(|parts| Fate::Paced(Arc::new(parts))));
+    let cluster =
+        Cluster::of(scene.directory(), streams.map(|parts| Fate::Plays(Arc::new(Play::since_asked(parts)))));
     let outcome = cluster.trace(5).unwrap();
     (outcome.told().unwrap(), outcome.code)
 }

@@ -11,13 +11,13 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use self::cost::{Cost, HEAD, Loss};
-use super::measure::median;
+use super::Rounds;
+use super::figure::{Figure, Outcome};
+use super::measure::{build, median};
 use crate::setup;
-use crate::step::{output, run, step};
+use crate::step::{output, step};
 use crate::workspace::{Workspace, require_root};
 
-/// Rounds of which the median counts.
-const ROUNDS: usize = 5;
 /// Matches nothing of what is sent.
 const MISS: &str = "udp port 53";
 /// The most that kflow may add, as a part of what tcpdump adds.
@@ -52,10 +52,11 @@ const LOADS: [Load; 3] = [
 /// Snap lengths as both tools take them, 0 being all; absent for a filter that nothing passes.
 const SNAPS: [Option<&str>; 4] = [Some("96"), Some("256"), Some("0"), None];
 
-/// Measures, prints tables, and tells which requirements are missed.
-pub(super) fn bench(workspace: &Workspace) -> Result<Vec<String>> {
+/// Measures all of it.
+pub(super) fn bench(workspace: &Workspace, rounds: Rounds) -> Result<Outcome> {
     require_root("a live capture is measured")?;
-    let bench = step("setup and build (release)", || Bench::new(workspace))?;
+    let bench = step("setup and build (release)", || Bench::new(workspace, rounds))?;
+    let mut outcome = Outcome::default();
     let mut rows = Vec::new();
     for load in &LOADS {
         for snap in SNAPS {
@@ -63,25 +64,23 @@ pub(super) fn bench(workspace: &Workspace) -> Result<Vec<String>> {
             rows.push(step(&name, || bench.cost(&name, load, snap))?);
         }
     }
+    outcome.table("What a capture costs", HEAD, &rows.iter().map(Cost::line).collect::<Vec<_>>());
+    outcome.figures.extend(rows.iter().filter_map(Cost::figure));
+    outcome.missed.extend(rows.iter().filter_map(Cost::missed));
     let losses = step("flood at full rate", || bench.losses())?;
+    outcome.table("Losses", cost::LOSS_HEAD, &losses.iter().map(Loss::line).collect::<Vec<_>>());
+    outcome.figures.extend(losses.iter().flat_map(Loss::figures));
+    outcome.missed.extend(losses.iter().flat_map(Loss::missed));
     let programs = step("the programs alone", || programs::measure(workspace))?;
+    let lines: Vec<_> = programs.iter().map(programs::Program::line).collect();
+    outcome.table("The programs alone", programs::HEAD, &lines);
+    outcome.figures.extend(programs.iter().filter_map(programs::Program::figure));
+    outcome.missed.extend(programs.iter().filter_map(programs::Program::missed));
     let times = step("begin and end", || bench.times())?;
-    println!("\n{}", bench.versions()?);
-    print(HEAD, &rows.iter().map(Cost::line).collect::<Vec<_>>());
-    print(cost::LOSS_HEAD, &losses.iter().map(Loss::line).collect::<Vec<_>>());
-    print(programs::HEAD, &programs.iter().map(programs::Program::line).collect::<Vec<_>>());
-    print(TIME_HEAD, &times.iter().map(Time::line).collect::<Vec<_>>());
-    let missed = [
-        rows.iter().filter_map(Cost::missed).collect::<Vec<_>>(),
-        losses.iter().flat_map(Loss::missed).collect(),
-        programs.iter().filter_map(programs::Program::missed).collect(),
-        times.iter().filter_map(Time::missed).collect(),
-    ];
-    Ok(missed.concat())
-}
-
-fn print(head: &str, lines: &[String]) {
-    println!("\n{head}\n{}", lines.join("\n"));
+    outcome.table("Begin and end", TIME_HEAD, &times.iter().map(Time::line).collect::<Vec<_>>());
+    outcome.figures.extend(times.iter().filter_map(Time::figure));
+    outcome.missed.extend(times.iter().filter_map(Time::missed));
+    Ok(outcome)
 }
 
 fn name(snap: Option<&str>) -> String {
@@ -94,15 +93,18 @@ fn name(snap: Option<&str>) -> String {
 
 struct Bench {
     kflow: PathBuf,
-    tcpdump: PathBuf,
     load: PathBuf,
     folder: PathBuf,
+    rounds: Rounds,
 }
 
 /// How long something took.
 struct Time {
     what: &'static str,
-    seconds: f64,
+    /// Of each run.
+    runs: Vec<f64>,
+    /// Those of the rival at the same.
+    rival: Option<Vec<f64>>,
     most: Option<f64>,
 }
 
@@ -113,25 +115,41 @@ const TIME_HEAD: &str = "\
 impl Time {
     fn line(&self) -> String {
         let most = self.most.map_or_else(String::new, |most| format!("{most} s"));
-        format!("| {} | {:.3} s | {most} |", self.what, self.seconds)
+        format!("| {} | {:.3} s | {most} |", self.what, self.seconds())
     }
 
     fn missed(&self) -> Option<String> {
-        let most = self.most.filter(|most| self.seconds > *most)?;
-        Some(format!("{} took {:.2} s, more than {most}", self.what, self.seconds))
+        let most = self.most.filter(|most| self.seconds() > *most)?;
+        Some(format!("{} took {:.2} s, more than {most}", self.what, self.seconds()))
+    }
+
+    fn seconds(&self) -> f64 {
+        median(self.runs.clone()).unwrap_or_default()
+    }
+
+    /// Beside a rival its part of what that one takes; absent for the rival itself.
+    fn figure(&self) -> Option<Figure> {
+        let name = format!("time: {}", self.what);
+        match &self.rival {
+            Some(rival) => {
+                let ratios: Vec<_> =
+                    self.runs.iter().zip(rival).map(|(ours, theirs)| ours / theirs).collect();
+                Figure::of(format!("{name} / tcpdump"), "ratio", &ratios)
+            }
+            None if self.what.starts_with("tcpdump") => None,
+            None => Figure::of(name, "s", &self.runs),
+        }
     }
 }
 
 impl Bench {
-    fn new(workspace: &Workspace) -> Result<Self> {
-        let tcpdump = setup::program("tcpdump", "tcpdump", "kflow is measured beside it")?;
+    fn new(workspace: &Workspace, rounds: Rounds) -> Result<Self> {
+        setup::program("tcpdump", "tcpdump", "kflow is measured beside it")?;
         setup::program("iperf3", "iperf3", "it makes a stream to capture")?;
-        let what = "--package tracer --package tests --bin kflow --bin load";
-        run(&mut workspace.cargo(&format!("build --locked --release {what}")))?;
-        let release = workspace.target().join("release");
+        let release = build(workspace, &["kflow", "load"])?;
         let folder = workspace.target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self { kflow: release.join("kflow"), tcpdump, load: release.join("load"), folder })
+        Ok(Self { kflow: release.join("kflow"), load: release.join("load"), folder, rounds })
     }
 
     /// What `load` says, given these words.
@@ -156,7 +174,7 @@ impl Bench {
     fn cost(&self, name: &str, load: &Load, snap: Option<&str>) -> Result<Cost> {
         let words = load.words[usize::from(snap.is_none())];
         let mut runs = Vec::new();
-        for _ in 0..ROUNDS {
+        for _ in 0..self.rounds.many() {
             runs.push(self.captured(words, snap)?);
         }
         let most = if snap.is_some() { MOST_ON_MATCH } else { MOST_ON_MISS };
@@ -167,7 +185,7 @@ impl Bench {
         let snaps = SNAPS.iter().flatten();
         let measure = |snap: &&str| {
             let mut runs = Vec::new();
-            for _ in 0..ROUNDS {
+            for _ in 0..self.rounds.many() {
                 runs.push(self.captured(&["flood", "--alone", "--count", "500000"], Some(snap))?);
             }
             Loss::of(&name(Some(snap)), &runs, MOST_MEMORY).context("load said something else")
@@ -176,35 +194,29 @@ impl Bench {
     }
 
     fn times(&self) -> Result<Vec<Time>> {
-        let medians = |words: &[&str], runs: usize, of: [&str; 2]| -> Result<[f64; 2]> {
+        let runs = |words: &[&str], runs: usize, of: [&str; 2]| -> Result<[Vec<f64>; 2]> {
             let told = (0..runs).map(|_| self.load(words)).collect::<Result<Vec<_>>>()?;
-            let median_of = |what: &str| {
+            let all = |what: &str| {
                 let values = told.iter().map(|one| one[what].as_f64()).collect::<Option<Vec<_>>>();
-                values.and_then(median).with_context(|| format!("no {what}"))
+                values.with_context(|| format!("no {what}"))
             };
-            Ok([median_of(of[0])?, median_of(of[1])?])
+            Ok([all(of[0])?, all(of[1])?])
         };
-        let [ours, theirs] = medians(&["start"], ROUNDS, ["kflow", "tcpdump"])?;
+        let many = self.rounds.many();
+        let [ours, theirs] = runs(&["start"], many, ["kflow", "tcpdump"])?;
         let attach = ["attach", "--interfaces", INTERFACES, "--mode"];
         let of = ["start", "stop"];
-        let [on, off] = medians(&[&attach[..], &["auto"]].concat(), ROUNDS, of)?;
-        let [tcx_on, tcx_off] = medians(&[&attach[..], &["tcx"]].concat(), 1, of)?;
-        let time = |what, seconds, most| Time { what, seconds, most };
+        let [on, off] = runs(&[&attach[..], &["auto"]].concat(), many, of)?;
+        let [tcx_on, tcx_off] = runs(&[&attach[..], &["tcx"]].concat(), 1, of)?;
+        let time = |what, runs, most| Time { what, runs, rival: None, most };
+        let start = "kflow on lo, from its start to its readiness";
         Ok(vec![
-            time("kflow on lo, from its start to its readiness", ours, None),
+            Time { what: start, runs: ours, rival: Some(theirs.clone()), most: None },
             time("tcpdump on lo, likewise", theirs, None),
             time("kflow on 250 interfaces, from its start to its readiness", on, Some(MOST_SECONDS)),
             time("kflow on 250 interfaces, from SIGINT to its end", off, Some(MOST_SECONDS)),
             time("kflow on 250 interfaces by TCX, from its start to its readiness", tcx_on, None),
             time("kflow on 250 interfaces by TCX, from SIGINT to its end", tcx_off, None),
         ])
-    }
-
-    fn versions(&self) -> Result<String> {
-        let first_line = |program: &PathBuf| {
-            let text = output(Command::new(program).arg("--version"))?;
-            anyhow::Ok(text.lines().next().unwrap_or_default().to_owned())
-        };
-        Ok(format!("{}; {}; medians of {ROUNDS}", first_line(&self.kflow)?, first_line(&self.tcpdump)?))
     }
 }

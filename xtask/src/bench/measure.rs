@@ -5,7 +5,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::step::output;
+use crate::step::{output, run};
+use crate::workspace::Workspace;
+
+/// Builds programs as they are released; the folder that they are in.
+pub(super) fn build(workspace: &Workspace, programs: &[&str]) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo("build --locked --release --package tracer --package tests");
+    run(cargo.args(programs.iter().flat_map(|program| ["--bin", program])))?;
+    Ok(workspace.target().join("release"))
+}
 
 /// One run of a program, or the median of several.
 #[derive(Clone, Copy, Debug, PartialEq)]

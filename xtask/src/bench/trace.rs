@@ -10,21 +10,22 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use self::capture::Capture;
+use self::capture::{Capture, Kind};
 use self::table::{HEAD, Row};
-use super::measure::{Meter, Run, median};
+use super::Rounds;
+use super::figure::{Figure, Outcome};
+use super::growth::{self, Growth};
+use super::measure::{Meter, Run, build, median};
 use crate::setup;
-use crate::step::{output, run, step};
+use crate::step::step;
 use crate::workspace::Workspace;
 
 /// Frames of the captures that show how time and memory grow.
 const GROWTH: [u64; 5] = [100_000, 300_000, 1_000_000, 3_000_000, 10_000_000];
 /// Frames of the capture that the requirements are about.
 const MAIN: u64 = 5_000_000;
-/// Runs of which the median counts; tshark's are the first of as many pairs.
-const RUNS: usize = 5;
-const TSHARK_RUNS: usize = 3;
-const GROWTH_RUNS: usize = 3;
+/// Flows of the captures that show how time and memory grow with them: no request is made in these.
+const FLOWS: [u64; 4] = [100, 1_000, 10_000, 100_000];
 
 /// What the main capture must do: observations a second and times as fast as tshark, both by the processor's time, and
 /// MiB.
@@ -34,19 +35,48 @@ const MOST_MEMORY: f64 = 512.0;
 /// How many times as much time or memory per observation the largest capture may take as one of a third of it.
 const LINEAR: f64 = 1.5;
 
-/// Measures, prints a table, and tells which requirements are missed.
-pub(super) fn bench(workspace: &Workspace) -> Result<Vec<String>> {
+/// Measures all of it.
+pub(super) fn bench(workspace: &Workspace, rounds: Rounds) -> Result<Outcome> {
     let bench = step("setup and build (release)", || Bench::new(workspace))?;
+    let mut outcome = Outcome::default();
     let mut rows = Vec::new();
-    for frames in GROWTH {
-        rows.push(step(&format!("{frames} observations"), || bench.measure(frames, GROWTH_RUNS, 0))?);
+    for frames in rounds.some(&GROWTH) {
+        let kind = Kind { frames: *frames, requests: None };
+        let figures = &mut outcome.figures;
+        rows.push(step(&format!("{frames} observations"), || bench.measure(kind, rounds.few(), 0, figures))?);
     }
-    let main = step(&format!("{MAIN} observations"), || bench.measure(MAIN, RUNS, TSHARK_RUNS))?;
-    println!("{}\n{HEAD}", bench.versions()?);
-    for row in rows.iter().chain([&main]) {
-        println!("{}", row.line());
+    if rounds == Rounds::Whole {
+        let kind = Kind { frames: MAIN, requests: None };
+        let figures = &mut outcome.figures;
+        let (runs, theirs) = (rounds.many(), rounds.few());
+        let main = step(&format!("{MAIN} observations"), || bench.measure(kind, runs, theirs, figures))?;
+        outcome.missed.extend(missed_by_main(&main));
+        outcome.missed.extend(missed_by_growth(&rows));
+        rows.push(main);
     }
-    Ok([missed_by_main(&main), missed_by_growth(&rows)].concat())
+    outcome.table("Tracing files", HEAD, &rows.iter().map(Row::line).collect::<Vec<_>>());
+    let mut flows = Vec::new();
+    for count in rounds.some(&FLOWS) {
+        /// A handshake and a close, three packets each, at eight hops.
+        const EACH: u64 = 48;
+        let kind = Kind { frames: count * EACH, requests: Some(0) };
+        let figures = &mut outcome.figures;
+        flows.push(step(&format!("{count} flows"), || bench.measure(kind, rounds.few(), 0, figures))?);
+    }
+    outcome.table("Tracing files of many flows", HEAD, &flows.iter().map(Row::line).collect::<Vec<_>>());
+    let growths = [
+        grow("processor, kflow trace -r", "µs", &flows, |row| row.kflow.processor * 1e6),
+        grow("memory, kflow trace -r", "KiB", &flows, |row| row.kflow.memory),
+    ];
+    outcome.table("Growth with flows", growth::HEAD, &growths.each_ref().map(Growth::line));
+    outcome.missed.extend(growths.iter().filter_map(Growth::missed));
+    Ok(outcome)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no capture has 2^53 flows")]
+fn grow(what: &str, unit: &'static str, rows: &[Row], of: fn(&Row) -> f64) -> Growth {
+    let points = rows.iter().map(|row| (row.connections as f64, of(row))).collect();
+    Growth { what: what.to_owned(), with: "flows", unit, points }
 }
 
 struct Bench {
@@ -60,9 +90,7 @@ struct Bench {
 impl Bench {
     fn new(workspace: &Workspace) -> Result<Self> {
         let tshark = setup::program("tshark", "tshark", "kflow is measured beside it")?;
-        let what = "--package tracer --package tests --bin kflow --bin make_capture --bin measure";
-        run(&mut workspace.cargo(&format!("build --locked --release {what}")))?;
-        let release = workspace.target().join("release");
+        let release = build(workspace, &["kflow", "make_capture", "measure"])?;
         let folder = workspace.target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
@@ -75,8 +103,8 @@ impl Bench {
     }
 
     /// Runs both programs in turn.
-    fn measure(&self, frames: u64, runs: usize, tshark_runs: usize) -> Result<Row> {
-        let capture = capture::provide(&self.maker, &self.folder, frames)?;
+    fn measure(&self, kind: Kind, runs: usize, tshark_runs: usize, figures: &mut Vec<Figure>) -> Result<Row> {
+        let capture = capture::provide(&self.maker, &self.folder, kind)?;
         capture.warm()?;
         let (mut kflow, mut tshark, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..runs {
@@ -88,6 +116,14 @@ impl Bench {
                 ratios.push(theirs.processor / ours.processor);
             }
         }
+        let name = kind.name();
+        let count = capture.count();
+        let times: Vec<_> = kflow.iter().map(|run| run.processor * 1e9 / count).collect();
+        let memories: Vec<_> = kflow.iter().map(|run| run.memory / 1024.0).collect();
+        figures.extend(Figure::of(format!("trace: {name}, an observation"), "ns", &times));
+        figures.extend(Figure::of(format!("trace: {name}, memory"), "MiB", &memories));
+        let parts: Vec<_> = ratios.iter().map(|ratio| 1.0 / ratio).collect();
+        figures.extend(Figure::of(format!("trace: {name} / tshark"), "ratio", &parts));
         Ok(Row {
             frames: capture.frames,
             connections: capture.connections,
@@ -115,14 +151,6 @@ impl Bench {
         let run = self.meter.run(&command, "/dev/null".as_ref())?;
         ensure!(run.exit_code == 0, "tshark ended with code {}", run.exit_code);
         Ok(run)
-    }
-
-    fn versions(&self) -> Result<String> {
-        let first_line = |program: &PathBuf| {
-            let text = output(Command::new(program).arg("--version"))?;
-            anyhow::Ok(text.lines().next().unwrap_or_default().to_owned())
-        };
-        Ok(format!("\n{}; {}; one core, medians\n", first_line(&self.kflow)?, first_line(&self.tshark)?))
     }
 }
 

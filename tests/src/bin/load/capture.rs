@@ -15,12 +15,15 @@ use crate::{Failure, cores};
 pub(crate) enum Tool<'a> {
     Kflow(&'a Path),
     Tcpdump,
+    /// `kflow trace`, which starts a capture.
+    Trace(&'a Path),
 }
 
 impl Tool<'_> {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kflow(_) => "kflow",
+            Self::Trace(_) => "kflow trace",
             Self::Tcpdump => "tcpdump",
         }
     }
@@ -29,15 +32,16 @@ impl Tool<'_> {
     fn ready(self) -> &'static str {
         match self {
             Self::Kflow(_) => "capturing on",
+            Self::Trace(_) => "tracing ",
             Self::Tcpdump => "listening on",
         }
     }
 
     fn command(self) -> Command {
         match self {
-            Self::Kflow(program) => {
+            Self::Kflow(program) | Self::Trace(program) => {
                 let mut command = Command::new(program);
-                command.arg("capture");
+                command.arg(if matches!(self, Self::Trace(_)) { "trace" } else { "capture" });
                 command
             }
             Self::Tcpdump => {
@@ -58,6 +62,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) snap: u32,
     pub(crate) filter: Option<&'a str>,
     pub(crate) file: &'a Path,
+    /// Further interfaces, which kflow alone can have.
+    pub(crate) beside: Option<&'a str>,
 }
 
 /// A capture that is ready.
@@ -83,7 +89,12 @@ impl Capture<'_> {
     /// Starts it on the last core, in the namespace of the calling thread, and waits until it captures.
     pub(crate) fn start(&self, interface: &str) -> Result<Running, String> {
         let mut command = self.tool.command();
-        command.args(["-i", interface, "-s", &self.snap.to_string(), "-w"]).arg(self.file);
+        command.args(["-i", interface]);
+        if matches!(self.tool, Tool::Kflow(_)) {
+            // A pattern that nothing has is told of, and does no harm.
+            command.args(self.beside.iter().flat_map(|pattern| ["-i", pattern]));
+        }
+        command.args(["-s", &self.snap.to_string(), "-w"]).arg(self.file);
         if let Some(filter) = self.filter {
             command.arg("--").arg(filter);
         }
@@ -111,17 +122,26 @@ impl Running {
         Ok(Self { child, stderr, before })
     }
 
+    /// The greatest resident memory so far of it and of what it has started, KiB.
+    pub(crate) fn memory(&self) -> Result<u64, Failure> {
+        let mut memory = peak(self.child.id())?;
+        let of_main = format!("/proc/{0}/task/{0}/children", self.child.id());
+        for child in std::fs::read_to_string(of_main)?.split_whitespace() {
+            memory += peak(child.parse()?)?;
+        }
+        Ok(memory)
+    }
+
+    /// Ends it by SIGINT; the seconds of the processor that it has taken in all.
+    pub(crate) fn end(self) -> Result<f64, Failure> {
+        self.finish().map(|(_, seconds)| seconds)
+    }
+
     /// Ends it by SIGINT.
-    pub(crate) fn stop(mut self) -> Result<Told, Failure> {
-        let memory = peak(&self.child)?;
-        let children = UsageWho::RUSAGE_CHILDREN;
-        let reaped = || getrusage(children).map(|usage| usage.user_time() + usage.system_time());
-        let before = reaped()?;
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said)?;
-        self.child.wait()?;
-        let whole = (reaped()? - before).num_microseconds() as f64 / 1e6;
+    pub(crate) fn stop(self) -> Result<Told, Failure> {
+        let memory = peak(self.child.id())?;
+        let started = self.before;
+        let (said, whole) = self.finish()?;
         let count = |what: &str| {
             let line = said.lines().find(|line| line.contains(what));
             let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -131,9 +151,21 @@ impl Running {
             captured: count("captured")?,
             received: count("received by filter")?,
             dropped: count("dropped by kernel")?,
-            processor: whole - self.before,
+            processor: whole - started,
             memory,
         })
+    }
+
+    /// What it says then, and the seconds of the processor that it has taken in all.
+    fn finish(mut self) -> Result<(String, f64), Failure> {
+        let children = UsageWho::RUSAGE_CHILDREN;
+        let reaped = || getrusage(children).map(|usage| usage.user_time() + usage.system_time());
+        let before = reaped()?;
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said)?;
+        self.child.wait()?;
+        Ok((said, (reaped()? - before).num_microseconds() as f64 / 1e6))
     }
 }
 
@@ -144,9 +176,9 @@ fn running_time(child: &Child) -> Result<f64, Failure> {
     Ok(nanoseconds / 1e9)
 }
 
-/// Its greatest resident memory so far, KiB.
-fn peak(child: &Child) -> Result<u64, Failure> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+/// The greatest resident memory of a process so far, KiB (proc(5)).
+fn peak(process: u32) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

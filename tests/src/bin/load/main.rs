@@ -6,9 +6,10 @@
 
 mod attach;
 mod capture;
-mod cores;
 mod flood;
+mod floor;
 mod net;
+mod pods;
 mod stream;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
 use serde_json::{Value, json};
+use tests::cores;
 
 use capture::{Capture, Tool};
 
@@ -36,6 +38,9 @@ enum Arguments {
         /// All of them over the link that is captured on, without pause: what a capture loses then.
         #[arg(long)]
         alone: bool,
+        /// Interfaces of pods beside it, which kflow is attached to as well.
+        #[arg(long, default_value_t = 0)]
+        pods: u32,
         #[command(flatten)]
         captured: Captured,
     },
@@ -58,6 +63,24 @@ enum Arguments {
         /// The program kflow.
         #[arg(long)]
         kflow: PathBuf,
+    },
+    /// A node with the interfaces of so many pods: what captures and traces take there until they are ready, and to end.
+    Pods {
+        /// How many pods.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        pods: u32,
+        /// Which of them.
+        #[arg(long, value_enum)]
+        what: pods::What,
+        /// The program kflow.
+        #[arg(long)]
+        kflow: PathBuf,
+    },
+    /// What this machine takes at least: for reading the clock, and for copying bytes.
+    Floor {
+        /// The program kflow, which is not needed.
+        #[arg(long)]
+        kflow: Option<PathBuf>,
     },
     /// From the start of each tool on the loopback interface to its readiness.
     Start {
@@ -109,15 +132,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<Value, Failure> {
     match arguments {
-        Arguments::Flood { count, frame, alone, captured } => {
+        Arguments::Flood { count, frame, alone, pods, captured } => {
             let flood = flood::Flood::new(count, frame, alone)?;
-            in_turn(&captured, &flood.pair, || flood.run())
+            pods::add(&flood.pair.sender, &flood.pair.receiver, pods)?;
+            in_turn(&captured, &flood.pair, (pods > 0).then_some(pods::PATTERN), || flood.run())
         }
         Arguments::Stream { bytes, captured } => {
             let stream = stream::Stream::new(bytes)?;
-            in_turn(&captured, &stream.pair, || stream.run())
+            in_turn(&captured, &stream.pair, None, || stream.run())
         }
         Arguments::Attach { interfaces, mode, kflow } => attach::many(&kflow, interfaces, &mode),
+        Arguments::Pods { pods, what, kflow } => pods::measure(&kflow, pods, what),
+        Arguments::Floor { .. } => Ok(floor::measure()),
         Arguments::Start { kflow } => attach::start(&kflow),
     }
 }
@@ -161,6 +187,7 @@ fn trimmed_mean(mut values: Vec<f64>) -> f64 {
 fn in_turn(
     captured: &Captured,
     pair: &net::Pair,
+    beside: Option<&str>,
     load: impl Fn() -> Result<Load, Failure>,
 ) -> Result<Value, Failure> {
     let (net, interface) = match captured.side {
@@ -170,7 +197,8 @@ fn in_turn(
     let mut result = json!({});
     for tool in [Tool::Kflow(&captured.kflow), Tool::Tcpdump] {
         let file = captured.folder.join(format!("load-{}.capture", tool.name()));
-        let capture = Capture { tool, snap: captured.snap, filter: captured.filter.as_deref(), file: &file };
+        let capture =
+            Capture { tool, snap: captured.snap, filter: captured.filter.as_deref(), file: &file, beside };
         let running = net.inside(|| capture.start(interface))??;
         let load = load();
         let told = running.stop()?;

@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin},
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -27,6 +27,7 @@ use super::super::{
     Shared,
     config::{Fate, NodeConfig},
     container::{self, exit_code},
+    play::Play,
 };
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -41,6 +42,8 @@ const CLOSE: u8 = 255;
 const FRAME: usize = 32 * 1024;
 /// How long a client has to hear the end.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// The same for one that may have much to read before.
+const LONG_FAREWELL: Duration = Duration::from_secs(30);
 
 /// What is to be run, and where.
 pub(super) struct Order {
@@ -84,8 +87,8 @@ impl Session {
                 finish(sink, &ended(i32::from(code))).await;
                 let _ = timeout(FAREWELL, stream.for_each(|_| ready(()))).await;
             }
-            Fate::Replays(bytes) => self.replay(sink, stream, &[(Duration::ZERO, bytes.to_vec())]).await,
-            Fate::Paced(parts) => self.replay(sink, stream, &parts).await,
+            Fate::Replays(bytes) => self.replay(sink, stream, &Play::at_once(bytes.to_vec())).await,
+            Fate::Plays(play) => self.replay(sink, stream, &play).await,
             _ => self.run_program(shared, sink, stream).await,
         }
     }
@@ -128,19 +131,16 @@ impl Session {
         mut self,
         mut sink: SplitSink<Socket, Message>,
         mut stream: SplitStream<Socket>,
-        parts: &[(Duration, Vec<u8>)],
+        play: &Play,
     ) {
-        let begin = Instant::now();
-        for (after, bytes) in parts {
-            sleep_until(begin + *after).await;
-            for part in bytes.chunks(FRAME) {
-                if sink.send(frame(STDOUT, part)).await.is_err() {
-                    return;
-                }
-            }
-        }
+        let mut player = play.player();
         loop {
             tokio::select! {
+                bytes = player.next() => for part in bytes.chunks(FRAME) {
+                    if sink.send(frame(STDOUT, part)).await.is_err() {
+                        return;
+                    }
+                },
                 message = stream.next() => match message {
                     Some(Ok(Message::Binary(bytes))) => match bytes.split_first() {
                         Some((&CLOSE, _)) if self.closes_channels => break,
@@ -154,7 +154,7 @@ impl Session {
             }
         }
         finish(sink, &ended(0)).await;
-        let _ = timeout(FAREWELL, stream.for_each(|_| ready(()))).await;
+        let _ = timeout(LONG_FAREWELL, stream.for_each(|_| ready(()))).await;
     }
 }
 

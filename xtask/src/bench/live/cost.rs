@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::bench::figure::Figure;
 use crate::bench::measure::median;
 
 pub(super) const HEAD: &str = "\
@@ -43,8 +44,9 @@ pub(super) struct Cost {
     bare: f64,
     kflow: Added,
     tcpdump: Added,
-    /// Median of the ratios of paired runs.
+    /// Median of the ratios of paired runs, and these.
     ratio: f64,
+    ratios: Vec<f64>,
     most: f64,
 }
 
@@ -52,24 +54,30 @@ impl Cost {
     pub(super) fn of(name: &str, runs: &[Value], most: f64) -> Option<Self> {
         let each = |tool: &str| runs.iter().map(|run| Added::of(&run[tool])).collect::<Option<Vec<_>>>();
         let (kflow, tcpdump) = (each("kflow")?, each("tcpdump")?);
-        let ratios = kflow.iter().zip(&tcpdump).map(|(ours, theirs)| ours.sum() / theirs.sum()).collect();
+        let ratios = kflow.iter().zip(&tcpdump).map(|(ours, theirs)| ours.sum() / theirs.sum());
+        let ratios: Vec<f64> = ratios.collect();
         let bare = runs.iter().map(|run| run["tcpdump"]["bare"].as_f64()).collect::<Option<Vec<_>>>()?;
         Some(Self {
             name: name.to_owned(),
             bare: median(bare)?,
             kflow: Added::median(&kflow)?,
             tcpdump: Added::median(&tcpdump)?,
-            ratio: median(ratios)?,
+            ratio: median(ratios.clone())?,
+            ratios,
             most,
         })
     }
 
     pub(super) fn line(&self) -> String {
-        let Self { name, bare, kflow, tcpdump, ratio, most } = self;
+        let Self { name, bare, kflow, tcpdump, ratio, most, .. } = self;
         format!(
             "| {name} | {bare:.0} ns | {:.0} ns | {:.0} ns | {:.0} ns | {:.0} ns | {ratio:.2} | {most} |",
             kflow.way, kflow.process, tcpdump.way, tcpdump.process
         )
+    }
+
+    pub(super) fn figure(&self) -> Option<Figure> {
+        Figure::of(format!("capture: {} / tcpdump", self.name), "ratio", &self.ratios)
     }
 
     pub(super) fn missed(&self) -> Option<String> {
@@ -86,6 +94,10 @@ impl Cost {
 pub(super) struct Loss {
     name: String,
     kflow: u64,
+    /// KiB, of each run.
+    memories: Vec<f64>,
+    /// Part of all packets, of each run.
+    parts: Vec<f64>,
     /// Part of all packets.
     tcpdump: f64,
     /// KiB.
@@ -98,14 +110,16 @@ impl Loss {
     #[expect(clippy::cast_precision_loss, reason = "no flood has 2^53 packets")]
     pub(super) fn of(name: &str, runs: &[Value], most_memory: u64) -> Option<Self> {
         let most = |tool: &str, what: &str| runs.iter().filter_map(|run| run[tool][what].as_u64()).max();
-        let part = |run: &Value| {
-            let run = &run["tcpdump"];
+        let part = |run: &Value, tool: &str| {
+            let run = &run[tool];
             Some(run["dropped"].as_u64()? as f64 / run["packets"].as_u64()? as f64)
         };
         Some(Self {
             name: name.to_owned(),
             kflow: most("kflow", "dropped")?,
-            tcpdump: median(runs.iter().filter_map(part).collect())?,
+            memories: runs.iter().map(|run| run["kflow"]["memory"].as_f64()).collect::<Option<_>>()?,
+            parts: runs.iter().map(|run| part(run, "kflow")).collect::<Option<_>>()?,
+            tcpdump: median(runs.iter().filter_map(|run| part(run, "tcpdump")).collect())?,
             kflow_memory: most("kflow", "memory")?,
             tcpdump_memory: most("tcpdump", "memory")?,
             most_memory,
@@ -116,6 +130,13 @@ impl Loss {
         let Self { name, kflow, tcpdump, kflow_memory, tcpdump_memory, .. } = self;
         let (ours, theirs) = (kflow_memory / 1024, tcpdump_memory / 1024);
         format!("| {name} | {kflow} | {:.1} % | {ours} MiB | {theirs} MiB |", tcpdump * 100.0)
+    }
+
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let name = &self.name;
+        let lost = Figure::of(format!("loss: full rate, {name}"), "of all", &self.parts);
+        let memory = Figure::of(format!("memory: full rate, {name}"), "KiB", &self.memories);
+        [lost, memory].into_iter().flatten().collect()
     }
 
     pub(super) fn missed(&self) -> Vec<String> {

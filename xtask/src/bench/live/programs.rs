@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::bench::figure::Figure;
 use crate::step::output;
 use crate::workspace::Workspace;
 
@@ -47,6 +48,12 @@ impl Program {
         let Self { name, median, least } = self;
         let most = self.most().map_or_else(String::new, |most| format!("{most:.0} ns"));
         format!("| {name} | {median:.0} ns | {least:.0} ns | {most} |")
+    }
+
+    /// Half of its runs are no further from the median than the least.
+    pub(super) fn figure(&self) -> Option<Figure> {
+        let runs = [self.least, self.median, self.median];
+        Figure::of(format!("program: {}", self.name), "ns", &runs)
     }
 
     pub(super) fn missed(&self) -> Option<String> {

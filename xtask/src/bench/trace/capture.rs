@@ -16,13 +16,41 @@ pub(super) struct Capture {
     pub(super) connections: u64,
 }
 
-/// The capture of about `frames` frames in a folder. It is made unless it is there and newer than what makes it.
-pub(super) fn provide(maker: &Path, folder: &Path, frames: u64) -> Result<Capture> {
-    let path = folder.join(format!("{frames}.pcapng"));
+/// What is to be in one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// How many frames there are, about.
+    pub(super) frames: u64,
+    /// Requests of each connection; absent for what is usual.
+    pub(super) requests: Option<u32>,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> String {
+        let Self { frames, requests } = self;
+        match requests {
+            None => format!("{frames} observations"),
+            Some(requests) => format!("{frames} observations of flows of {requests} requests"),
+        }
+    }
+}
+
+/// The capture of a kind in a folder. It is made unless it is there and newer than what makes it.
+pub(super) fn provide(maker: &Path, folder: &Path, kind: Kind) -> Result<Capture> {
+    /// Frames seen in a second, which `make_capture` takes before the requests.
+    const RATE: &str = "50000";
+    let Kind { frames, requests } = kind;
+    let name = requests.map_or_else(|| frames.to_string(), |requests| format!("{frames}-of-{requests}"));
+    let path = folder.join(format!("{name}.pcapng"));
     // Says what is in the capture, and is written when that is complete.
-    let facts = folder.join(format!("{frames}.txt"));
+    let facts = folder.join(format!("{name}.txt"));
     if !is_newer(&facts, maker) {
-        let made = output(Command::new(maker).arg(&path).arg(frames.to_string()))?;
+        let mut command = Command::new(maker);
+        command.arg(&path).arg(frames.to_string());
+        if let Some(requests) = requests {
+            command.args([RATE, &requests.to_string()]);
+        }
+        let made = output(&mut command)?;
         fs::write(&facts, made).with_context(|| format!("cannot write {}", facts.display()))?;
     }
     let text = fs::read_to_string(&facts).with_context(|| format!("cannot read {}", facts.display()))?;
@@ -46,6 +74,12 @@ fn parse(text: &str) -> Option<(u64, u64)> {
 }
 
 impl Capture {
+    /// How many frames there are.
+    #[expect(clippy::cast_precision_loss, reason = "no capture has 2^53 frames")]
+    pub(super) fn count(&self) -> f64 {
+        self.frames as f64
+    }
+
     /// Reads it once, so that no program measured has to wait for the disk.
     pub(super) fn warm(&self) -> Result<()> {
         let read = File::open(&self.path).and_then(|mut file| io::copy(&mut file, &mut io::sink()));

@@ -7,19 +7,13 @@ use std::collections::BinaryHeap;
 use tracer_core::capture::Frame;
 use tracer_core::units::{Gso, Timestamp};
 
-use crate::SNAP;
-use crate::bytes;
-use crate::connection::{ACK, Connection, FIN, MSS, PSH, SYN, Sent};
-use crate::network::{Hop, way};
-use crate::random::Random;
+use super::bytes;
+use super::connection::{ACK, Connection, FIN, MSS, PSH, SYN, Sent};
+use super::network::{Hop, way};
+use super::random::Random;
+use super::{SNAP, Traffic};
 
 const SEED: u64 = 0x6b66_6c6f_7721;
-/// Frames of one connection, about.
-const FRAMES_EACH: u64 = 500;
-/// Connections that are open at the same time: this share of all, and no more than.
-const OPEN_SHARE: u64 = 10;
-const OPEN_MOST: u64 = 1000;
-
 /// A frame that will be recorded.
 struct Due {
     frame: Frame<'static>,
@@ -54,17 +48,15 @@ impl Ord for Due {
 }
 
 /// Frames in the order of their times.
-pub(crate) struct Schedule {
+pub struct Schedule {
+    traffic: Traffic,
     random: Random,
     open: Vec<Connection>,
     /// Connections that were started, and those of them that have sent a packet.
     started: u64,
     connections: u32,
-    /// When so many frames are made, no more packets are sent.
-    frames: u64,
     due: BinaryHeap<Due>,
     made: u64,
-    begin: Timestamp,
     /// When the next packet is sent, by a true clock.
     now: Timestamp,
     /// Nanoseconds between two packets on average.
@@ -72,48 +64,47 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Of about as many connections as a capture of `frames` needs, `rate` of them seen in a second.
-    pub(crate) fn new(frames: u64, rate: u64, begin: Timestamp) -> Self {
+    /// Its connections begin one after the other.
+    pub fn new(traffic: &Traffic) -> Self {
         const HOPS: u64 = 8;
-        let open = (frames / FRAMES_EACH / OPEN_SHARE).clamp(1, OPEN_MOST);
+        let open = traffic.open();
         let mut schedule = Self {
-            random: Random::new(SEED),
+            traffic: *traffic,
+            random: Random::new(SEED + u64::from(traffic.pair)),
             open: Vec::new(),
             started: open,
             connections: 0,
-            frames,
             due: BinaryHeap::new(),
             made: 0,
-            begin,
-            now: begin,
-            gap: HOPS * 1_000_000_000 / rate,
+            now: traffic.begin,
+            gap: HOPS * 1_000_000_000 / traffic.rate,
         };
         for number in 0..open {
-            schedule.open.push(Connection::new(number, &mut schedule.random));
+            schedule.open.push(Connection::new(traffic, number, &mut schedule.random));
         }
         schedule
     }
 
     /// Up to when, by a true clock, packets were sent.
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.now
     }
 
     /// How many frames were made.
-    pub(crate) fn made(&self) -> u64 {
+    pub fn made(&self) -> u64 {
         self.made
     }
 
     /// How many connections they are of.
-    pub(crate) fn connections(&self) -> u32 {
+    pub fn connections(&self) -> u32 {
         self.connections
     }
 
     /// The next one by the clocks of the nodes.
-    pub(crate) fn next_frame(&mut self) -> Option<Frame<'static>> {
+    pub fn next_frame(&mut self) -> Option<Frame<'static>> {
         loop {
             // No clock is behind the true one: nothing that is sent later is recorded earlier.
-            let is_ended = self.made >= self.frames;
+            let is_ended = self.made >= self.traffic.frames;
             let is_due = self.due.peek().is_some_and(|due| due.frame.time <= self.now);
             if is_due || is_ended {
                 return self.due.pop().map(|due| due.frame);
@@ -127,14 +118,14 @@ impl Schedule {
         self.now = Timestamp(self.now.0 + self.gap / 2 + self.random.within(0..self.gap.max(1)));
         let open = self.open.len() as u64;
         let chosen = usize::try_from(self.random.within(0..open)).unwrap_or_default();
-        let milliseconds = u32::try_from((self.now.0 - self.begin.0) / 1_000_000).unwrap_or(u32::MAX);
+        let milliseconds = u32::try_from((self.now.0 - self.traffic.begin.0) / 1_000_000).unwrap_or(u32::MAX);
         let connection = &mut self.open[chosen];
         self.connections += u32::from(connection.is_new());
         if let Some(sent) = connection.next(milliseconds, &mut self.random) {
             self.travel(&sent);
         } else {
             self.started += 1;
-            self.open[chosen] = Connection::new(self.started, &mut self.random);
+            self.open[chosen] = Connection::new(&self.traffic, self.started, &mut self.random);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Two nodes, their pods, and the way of a packet between two of them.
+//! Two nodes, their pods, and the way of a packet between two of them; a network may have several such pairs.
 
 use std::net::Ipv4Addr;
 
@@ -6,7 +6,7 @@ use tracer_core::capture::{Interface, InterfaceId, LinkLayer};
 use tracer_core::units::Direction;
 
 /// Pods on each node: clients on the first, servers on the second.
-pub(crate) const PODS: u32 = 32;
+pub const PODS: u32 = 32;
 /// Port of the services, and of the servers behind them.
 pub(crate) const SERVICE_PORT: u16 = 80;
 pub(crate) const POD_PORT: u16 = 8080;
@@ -17,10 +17,12 @@ const TUNNEL: u32 = 1;
 /// A pod's interface is there twice: in the node's namespace (`cali*`) and in the pod's (`eth0`).
 const PER_NODE: u32 = 2 + 2 * PODS;
 
-/// Which of the two nodes.
+/// Which of the two nodes of a pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Node {
+pub enum Node {
+    /// The one whose pods ask.
     Clients,
+    /// The one whose pods answer.
     Servers,
 }
 
@@ -40,25 +42,44 @@ impl Node {
     }
 
     /// How far its clock is ahead of the true time, in nanoseconds.
-    pub(crate) fn clock(self) -> i64 {
+    pub fn clock(self) -> i64 {
         match self {
             Self::Clients => 0,
             Self::Servers => 2_300_000,
         }
     }
 
-    pub(crate) fn address(self) -> Ipv4Addr {
-        Ipv4Addr::new(172, 18, 0, [2, 3][self.index() as usize])
+    /// Its address, in the pair of this number.
+    pub fn address(self, pair: u8) -> Ipv4Addr {
+        Ipv4Addr::new(172, 18, pair, [2, 3][self.index() as usize])
     }
 
-    pub(crate) fn pod(self, pod: u32) -> Ipv4Addr {
-        Ipv4Addr::new(10, 244, [111, 131][self.index() as usize], octet(pod))
+    /// The address of one of its pods, in the pair of this number.
+    pub fn pod(self, pair: u8, pod: u32) -> Ipv4Addr {
+        Ipv4Addr::new(10, 244 - pair.min(244), [111, 131][self.index() as usize], octet(pod))
+    }
+
+    /// Its name, in the pair of this number.
+    pub fn name(self, pair: u8) -> String {
+        let name = ["k8s-node2", "k8s-node1"][self.index() as usize];
+        if pair == 0 { name.to_owned() } else { format!("{name}-of-pair-{pair}") }
+    }
+
+    /// Its interfaces, in the order of their numbers: the node's, then two for each pod.
+    pub fn interfaces(self, pair: u8) -> Vec<Interface> {
+        node_interfaces(self, pair)
+    }
+
+    /// Which node an interface of the pair is of, and its number among the interfaces of that node alone.
+    pub fn of(interface: InterfaceId) -> (Self, InterfaceId) {
+        let node = if interface.0 < PER_NODE { Self::Clients } else { Self::Servers };
+        (node, InterfaceId(interface.0 % PER_NODE))
     }
 }
 
 /// The address of the service whose endpoint is this server.
-pub(crate) fn service(server: u32) -> Ipv4Addr {
-    Ipv4Addr::new(10, 96, 0, octet(server))
+pub(crate) fn service(pair: u8, server: u32) -> Ipv4Addr {
+    Ipv4Addr::new(10, 96, pair, octet(server))
 }
 
 fn octet(pod: u32) -> u8 {
@@ -82,9 +103,9 @@ pub(crate) struct Hop {
     pub(crate) routed: u8,
 }
 
-/// All interfaces in the order of their numbers.
-pub(crate) fn interfaces() -> Vec<Interface> {
-    [Node::Clients, Node::Servers].into_iter().flat_map(node_interfaces).collect()
+/// All interfaces of the first pair in the order of their numbers.
+pub fn interfaces() -> Vec<Interface> {
+    [Node::Clients, Node::Servers].into_iter().flat_map(|node| node.interfaces(0)).collect()
 }
 
 /// The way of a packet from a pod of `from` to one of the other node.
@@ -116,11 +137,11 @@ pub(crate) fn way(from: Node, sender: u32, receiver: u32) -> [Hop; 8] {
     ]
 }
 
-fn node_interfaces(node: Node) -> Vec<Interface> {
-    let node_name = ["k8s-node2", "k8s-node1"][node.index() as usize];
+fn node_interfaces(node: Node, pair: u8) -> Vec<Interface> {
+    let node_name = node.name(pair);
     let of_node = |name: String, index: u32, link: LinkLayer| Interface {
         name,
-        node: Some(node_name.to_owned()),
+        node: Some(node_name.clone()),
         pod: None,
         ifindex: Some(index),
         link,

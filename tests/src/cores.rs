@@ -1,15 +1,17 @@
 //! Who runs where: the load on the first core, what captures on the last.
 
+use std::sync::Once;
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// Moves the calling thread, and what it starts from now on, to the first core that this process may use.
-pub(crate) fn first() -> nix::Result<()> {
+pub fn first() -> nix::Result<()> {
     stay(|allowed| allowed.first().copied())
 }
 
 /// As [`first`], to the last one.
-pub(crate) fn last() -> nix::Result<()> {
+pub fn last() -> nix::Result<()> {
     stay(|allowed| allowed.last().copied())
 }
 
@@ -22,5 +24,18 @@ fn stay(choose: impl Fn(&[usize]) -> Option<usize>) -> nix::Result<()> {
     sched_setaffinity(this, &one)?;
     // What others do on the machine is not to be measured. Who may not, measures with them.
     let _ = rustix::process::setpriority_process(None, -20);
+    prefer_session();
     Ok(())
+}
+
+/// Before other sessions: each has the same share by itself, whatever the priorities of its processes (sched(7),
+/// "The autogroup feature"). The session is one of this process alone, so that a shell does not keep it.
+fn prefer_session() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if rustix::process::setsid().is_ok() {
+            // Kernels without the feature have no such file.
+            let _ = std::fs::write("/proc/self/autogroup", "-10");
+        }
+    });
 }

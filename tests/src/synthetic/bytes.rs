@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use crate::connection::Sent;
-use crate::network::{Hop, Node, POD_PORT, SERVICE_PORT, service};
+use super::connection::Sent;
+use super::network::{Hop, Node, POD_PORT, SERVICE_PORT, service};
 
 const ETHERNET: usize = 14;
 const IPV4: u16 = 20;
@@ -24,7 +24,7 @@ pub(crate) fn write(sent: &Sent, hop: &Hop, snap: usize, bytes: &mut Vec<u8>) ->
     let outer = if hop.is_encapsulated { IPV4 } else { 0 };
     if hop.is_encapsulated {
         // The kernel's IPIP takes the identification of a packet that may not be fragmented for 0.
-        let (source, destination) = (sent.from.address(), sent.from.other().address());
+        let (source, destination) = (sent.from.address(sent.pair), sent.from.other().address(sent.pair));
         let header = Ipv4 { length: length + IPV4, identification: 0, ttl: TTL - 1, protocol: PROTOCOL_IPIP };
         header.write(source, destination, bytes);
     }
@@ -49,14 +49,23 @@ type End = (Ipv4Addr, u16);
 
 /// Source and destination as they are at the hop.
 fn ends(sent: &Sent, hop: &Hop) -> (End, End) {
+    let pair = sent.pair;
     match sent.from {
-        Node::Clients => ((Node::Clients.pod(sent.sender), sent.port), server(sent.receiver, hop)),
-        Node::Servers => (server(sent.sender, hop), (Node::Clients.pod(sent.receiver), sent.port)),
+        Node::Clients => {
+            ((Node::Clients.pod(pair, sent.sender), sent.port), server(pair, sent.receiver, hop))
+        }
+        Node::Servers => {
+            (server(pair, sent.sender, hop), (Node::Clients.pod(pair, sent.receiver), sent.port))
+        }
     }
 }
 
-fn server(pod: u32, hop: &Hop) -> End {
-    if hop.has_service { (service(pod), SERVICE_PORT) } else { (Node::Servers.pod(pod), POD_PORT) }
+fn server(pair: u8, pod: u32, hop: &Hop) -> End {
+    if hop.has_service {
+        (service(pair, pod), SERVICE_PORT)
+    } else {
+        (Node::Servers.pod(pair, pod), POD_PORT)
+    }
 }
 
 struct Ipv4 {

@@ -1,10 +1,9 @@
 //! One TCP connection: handshake, requests and answers, close.
 
-use crate::network::{Node, PODS};
-use crate::random::Random;
+use super::Traffic;
+use super::network::{Node, PODS};
+use super::random::Random;
 
-/// Requests of one connection: with eight hops about 500 frames.
-const REQUESTS: u32 = 19;
 /// Payload bytes of a full wire segment: Ethernet's 1500 less IPIP, IPv4, TCP and its timestamps.
 pub(crate) const MSS: u16 = 1428;
 /// One answer in so many is a super-packet, of at most so many wire segments.
@@ -22,6 +21,8 @@ pub(crate) const ACK: u8 = 0x10;
 /// A packet as its sender's stack hands it down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
+    /// Number of the pair of nodes.
+    pub(crate) pair: u8,
     pub(crate) from: Node,
     pub(crate) sender: u32,
     pub(crate) receiver: u32,
@@ -48,6 +49,8 @@ struct End {
 /// A connection between two pods, about to send its next packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
+    pair: u8,
+    requests: u32,
     client: u32,
     server: u32,
     port: u16,
@@ -57,7 +60,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// The `number`th one of the capture: pods in turn, and a port that no other one of its client has.
-    pub(crate) fn new(number: u64, random: &mut Random) -> Self {
+    pub(crate) fn new(traffic: &Traffic, number: u64, random: &mut Random) -> Self {
         let mut end = || {
             let (first, second) = (random.next(), random.next());
             End {
@@ -69,7 +72,8 @@ impl Connection {
         let ends = [end(), end()];
         let port = 32_768 + u16::try_from(number / u64::from(PODS) % PORTS).unwrap_or_default();
         let pod = |number: u64| u32::try_from(number % u64::from(PODS)).unwrap_or_default();
-        Self { client: pod(number), server: pod(number / 7), port, ends, step: 0 }
+        let Traffic { pair, requests, .. } = *traffic;
+        Self { pair, requests, client: pod(number), server: pod(number / 7), port, ends, step: 0 }
     }
 
     /// Whether it has sent nothing yet.
@@ -80,21 +84,21 @@ impl Connection {
     /// What is sent next, at a time in milliseconds; absent when all is said.
     pub(crate) fn next(&mut self, milliseconds: u32, random: &mut Random) -> Option<Sent> {
         const FIRST: u32 = 3;
-        const LAST: u32 = FIRST + 3 * REQUESTS;
+        let last = FIRST + 3 * self.requests;
         let step = self.step;
         self.step += 1;
         let (from, flags, payload_len) = match step {
             0 => (Node::Clients, SYN, 0),
             1 => (Node::Servers, SYN | ACK, 0),
             2 => (Node::Clients, ACK, 0),
-            FIRST..LAST => match (step - FIRST) % 3 {
+            n if (FIRST..last).contains(&n) => match (n - FIRST) % 3 {
                 0 => (Node::Clients, PSH | ACK, random.within(100..600)),
                 1 => (Node::Servers, PSH | ACK, answer(random)),
                 _ => (Node::Clients, ACK, 0),
             },
-            LAST => (Node::Clients, FIN | ACK, 0),
-            n if n == LAST + 1 => (Node::Servers, FIN | ACK, 0),
-            n if n == LAST + 2 => (Node::Clients, ACK, 0),
+            n if n == last => (Node::Clients, FIN | ACK, 0),
+            n if n == last + 1 => (Node::Servers, FIN | ACK, 0),
+            n if n == last + 2 => (Node::Clients, ACK, 0),
             _ => return None,
         };
         Some(self.send(from, flags, u16::try_from(payload_len).unwrap_or(MSS), milliseconds))
@@ -107,6 +111,7 @@ impl Connection {
             Node::Servers => (server, client, self.server, self.client),
         };
         let sent = Sent {
+            pair: self.pair,
             from,
             sender,
             receiver,
