@@ -8,6 +8,7 @@ mod live;
 mod machine;
 mod measure;
 mod nodes;
+mod page;
 mod pods;
 mod trace;
 
@@ -19,8 +20,9 @@ use self::figure::Outcome;
 use self::kept::Run;
 use crate::workspace::Workspace;
 
-/// The run that is kept, below the root of the workspace.
+/// The run that is kept, below the root of the workspace, and the page that explains it.
 const KEPT: &str = "docs/performance.json";
+const PAGE: &str = "docs/performance.md";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +153,14 @@ fn tell(
         );
     }
     if options.keep {
+        let path_of_page = workspace.root().join(PAGE);
+        let page = fs::read_to_string(&path_of_page).with_context(|| format!("cannot read {PAGE}"))?;
+        let run_table = ("Run".to_owned(), run.described());
+        let tables: Vec<_> = tables.iter().cloned().chain([run_table]).collect();
+        fs::write(&path_of_page, page::with_tables(&page, &tables))
+            .with_context(|| format!("cannot write {PAGE}"))?;
         run.over(kept).write(&path)?;
-        println!("kept in {KEPT}");
+        println!("kept in {KEPT}, and its tables in {PAGE}");
     }
     if !missed.is_empty() {
         bail!("{}", missed.join("; "));
