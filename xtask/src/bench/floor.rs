@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::figure::{Figure, Outcome};
-use super::measure::build;
+use super::measure::Built;
 use crate::step::{output, step};
 use crate::workspace::Workspace;
 
@@ -15,8 +15,8 @@ const HEAD: &str = "\
 | --- | ---: | ---: |";
 
 pub(super) fn bench(workspace: &Workspace) -> Result<Outcome> {
-    let release = step("build (release)", || build(workspace, &["load"]))?;
-    let line = step("clock and copies", || output(Command::new(release.join("load")).arg("floor")))?;
+    let built = step("build (release)", || Built::new(workspace, &["load"]))?;
+    let line = step("clock and copies", || output(Command::new(built.program("load")).arg("floor")))?;
     let told: Value = serde_json::from_str(&line).with_context(|| format!("load said {line:?}"))?;
     let mut outcome = Outcome::default();
     let clock = told["clock"].as_f64().context("no clock")?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use self::cost::{Cost, HEAD, Loss};
 use super::Rounds;
 use super::figure::{Figure, Outcome};
-use super::measure::{build, median};
+use super::measure::{Built, median};
 use crate::setup;
 use crate::step::{output, step};
 use crate::workspace::{Workspace, require_root};
@@ -146,10 +146,10 @@ impl Bench {
     fn new(workspace: &Workspace, rounds: Rounds) -> Result<Self> {
         setup::program("tcpdump", "tcpdump", "kflow is measured beside it")?;
         setup::program("iperf3", "iperf3", "it makes a stream to capture")?;
-        let release = build(workspace, &["kflow", "load"])?;
+        let built = Built::new(workspace, &["load"])?;
         let folder = workspace.target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self { kflow: release.join("kflow"), load: release.join("load"), folder, rounds })
+        Ok(Self { load: built.program("load"), kflow: built.kflow, folder, rounds })
     }
 
     /// What `load` says, given these words.

@@ -1,7 +1,8 @@
 //! Where and with what a run was made.
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -26,7 +27,7 @@ pub(super) fn about(workspace: &Workspace, load: f64) -> Result<Value> {
             versions[name] = first_line(&program, "--version")?.into();
         }
     }
-    let kflow = workspace.target().join("release/kflow");
+    let kflow = env::var_os("KFLOW").map_or_else(|| workspace.target().join("release/kflow"), PathBuf::from);
     if kflow.exists() {
         let text = output(Command::new(&kflow).arg("--version"))?;
         let lines: Vec<_> = text.lines().take(2).collect();

@@ -1,5 +1,6 @@
 //! What a program takes, on one core.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,11 +9,31 @@ use anyhow::{Context as _, Result};
 use crate::step::{output, run};
 use crate::workspace::Workspace;
 
-/// Builds programs as they are released; the folder that they are in.
-pub(super) fn build(workspace: &Workspace, programs: &[&str]) -> Result<PathBuf> {
-    let mut cargo = workspace.cargo("build --locked --release --package tracer --package tests");
-    run(cargo.args(programs.iter().flat_map(|program| ["--bin", program])))?;
-    Ok(workspace.target().join("release"))
+/// Programs as they are released.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    /// The one of `KFLOW` in the environment, where it names one.
+    pub(super) kflow: PathBuf,
+    folder: PathBuf,
+}
+
+impl Built {
+    /// Builds kflow, unless another one is to be measured, and programs of the package `tests`.
+    pub(super) fn new(workspace: &Workspace, programs: &[&str]) -> Result<Self> {
+        let other = env::var_os("KFLOW").map(PathBuf::from);
+        let mut cargo = workspace.cargo("build --locked --release --package tests");
+        if other.is_none() {
+            cargo.args(["--package", "tracer", "--bin", "kflow"]);
+        }
+        run(cargo.args(programs.iter().flat_map(|program| ["--bin", program])))?;
+        let folder = workspace.target().join("release");
+        Ok(Self { kflow: other.unwrap_or_else(|| folder.join("kflow")), folder })
+    }
+
+    /// One of the programs.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
 }
 
 /// One run of a program, or the median of several.

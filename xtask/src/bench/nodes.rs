@@ -11,7 +11,7 @@ use self::run::{HEAD, Run, What};
 use super::Rounds;
 use super::figure::{Figure, Outcome};
 use super::growth::Growth;
-use super::measure::build;
+use super::measure::Built;
 use crate::step::step;
 use crate::workspace::{Workspace, require_root};
 
@@ -61,10 +61,10 @@ struct Bench {
 
 impl Bench {
     fn new(workspace: &Workspace, rounds: Rounds) -> Result<Self> {
-        let release = build(workspace, &["kflow", "nodes"])?;
+        let built = Built::new(workspace, &["nodes"])?;
         let folder = workspace.target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self { nodes: release.join("nodes"), kflow: release.join("kflow"), folder, rounds })
+        Ok(Self { nodes: built.program("nodes"), kflow: built.kflow, folder, rounds })
     }
 
     fn measure(&self, what: What, nodes: u64, rate: u64) -> Result<Run> {

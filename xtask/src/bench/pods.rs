@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Rounds;
 use super::figure::{Figure, Outcome};
 use super::growth::{self, Growth};
-use super::measure::{build, median};
+use super::measure::{Built, median};
 use crate::setup;
 use crate::step::{output, step};
 use crate::workspace::{Workspace, require_root};
@@ -129,9 +129,9 @@ struct Bench {
 
 impl Bench {
     fn new(workspace: &Workspace, rounds: Rounds) -> Result<Self> {
-        let release = build(workspace, &["kflow", "load"])?;
+        let built = Built::new(workspace, &["load"])?;
         let folder = workspace.target().join("bench");
-        Ok(Self { load: release.join("load"), kflow: release.join("kflow"), folder, rounds })
+        Ok(Self { load: built.program("load"), kflow: built.kflow, folder, rounds })
     }
 
     fn load(&self, words: &[&str]) -> Result<Value> {

@@ -15,7 +15,7 @@ use self::table::{HEAD, Row};
 use super::Rounds;
 use super::figure::{Figure, Outcome};
 use super::growth::{self, Growth};
-use super::measure::{Meter, Run, build, median};
+use super::measure::{Built, Meter, Run, median};
 use crate::setup;
 use crate::step::step;
 use crate::workspace::Workspace;
@@ -90,14 +90,14 @@ struct Bench {
 impl Bench {
     fn new(workspace: &Workspace) -> Result<Self> {
         let tshark = setup::program("tshark", "tshark", "kflow is measured beside it")?;
-        let release = build(workspace, &["kflow", "make_capture", "measure"])?;
+        let built = Built::new(workspace, &["make_capture", "measure"])?;
         let folder = workspace.target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
-            kflow: release.join("kflow"),
-            maker: release.join("make_capture"),
+            kflow: built.kflow.clone(),
+            maker: built.program("make_capture"),
             tshark,
-            meter: Meter { program: release.join("measure") },
+            meter: Meter { program: built.program("measure") },
             folder,
         })
     }
