@@ -34,7 +34,7 @@ pub(super) fn bench(workspace: &Workspace, rounds: Rounds) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut lines = Vec::new();
     for what in ALL {
-        let required = bench.measure(what, NODES, RATE)?;
+        let required = bench.measure(what, NODES, RATE, rounds.few())?;
         lines.push(required.line());
         outcome.missed.extend(required.missed(MOST_MEMORY));
         let sustained =
@@ -67,10 +67,9 @@ impl Bench {
         Ok(Self { nodes: built.program("nodes"), kflow: built.kflow, folder, rounds })
     }
 
-    fn measure(&self, what: What, nodes: u64, rate: u64) -> Result<Run> {
+    fn measure(&self, what: What, nodes: u64, rate: u64, rounds: usize) -> Result<Run> {
         step(&format!("{}, {nodes} nodes of {rate}/s", what.name()), || {
-            let runs =
-                (0..self.rounds.few()).map(|_| self.once(what, nodes, rate)).collect::<Result<Vec<_>>>()?;
+            let runs = (0..rounds).map(|_| self.once(what, nodes, rate)).collect::<Result<Vec<_>>>()?;
             Run::of(what, nodes, rate, SECONDS, &runs).context("nodes said something else")
         })
     }
@@ -87,7 +86,10 @@ impl Bench {
     /// The highest of the lower rates that is kept up with.
     fn sustained(&self, what: What, lines: &mut Vec<String>) -> Result<Option<Run>> {
         for rate in LOWER {
-            let run = self.measure(what, NODES, rate)?;
+            let mut run = self.measure(what, NODES, rate, 1)?;
+            if run.keeps_up() {
+                run = self.measure(what, NODES, rate, self.rounds.few())?;
+            }
             lines.push(run.line());
             if run.keeps_up() {
                 return Ok(Some(run));
@@ -101,7 +103,7 @@ impl Bench {
         for what in [What::Lines, What::Trace] {
             let runs = GROWTH
                 .iter()
-                .map(|nodes| self.measure(what, *nodes, GROWTH_RATE))
+                .map(|nodes| self.measure(what, *nodes, GROWTH_RATE, 1))
                 .collect::<Result<Vec<_>>>()?;
             let points = |of: fn(&Run) -> f64| runs.iter().map(|run| (run.count(), of(run))).collect();
             let name = what.command();
