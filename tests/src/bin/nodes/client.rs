@@ -8,7 +8,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike as _;
 use nix::unistd::Pid;
 use serde_json::Value;
 use tests::cores;
@@ -30,6 +32,8 @@ pub(crate) struct Told {
     /// Seconds from the packet to the line: median, 99 in 100, greatest.
     pub(crate) latency: Option<[f64; 3]>,
     pub(crate) code: Option<i32>,
+    /// Seconds of the processor in all.
+    pub(crate) processor: f64,
 }
 
 /// A client to which all nodes stream.
@@ -108,6 +112,9 @@ impl Client {
     pub(crate) fn stop(mut self) -> Result<Told, Failure> {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
         let status = self.child.wait()?;
+        // Nothing else was waited for.
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let processor = (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6;
         let heard = self.heard.join().map_err(|_| "a thread failed")??;
         let said = self.stderr.join().map_err(|_| "a thread failed")?;
         let taken = match self.what {
@@ -120,7 +127,7 @@ impl Client {
         if !status.success() {
             eprintln!("nodes: kflow ended with {status}:\n{}", first_lines(&said));
         }
-        Ok(Told { taken, lines: heard.lines, latency: heard.latency(), code: status.code() })
+        Ok(Told { taken, lines: heard.lines, latency: heard.latency(), code: status.code(), processor })
     }
 }
 

@@ -96,8 +96,6 @@ fn run(arguments: &Arguments) -> Result<Value, Failure> {
         thread::sleep(Duration::from_millis(10));
     }
     let took = at.elapsed().as_secs_f64();
-    // Of user and system, to the end of all streams.
-    let processor = client.used()? - before;
     let memory = client.memory()?;
     let told = client.stop()?;
     Ok(json!({
@@ -106,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<Value, Failure> {
         "observations": streams.observations(),
         "bytes": streams.bytes(),
         "used": used,
-        "processor": processor,
+        "processor": told.processor - before,
         "took": took,
         "memory": memory,
         "late": streams.latest().as_secs_f64(),
