@@ -21,6 +21,9 @@ const COVERAGE: &str = "--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpas
 const ADDRESS_SANITIZER: &str = "-Zsanitizer=address";
 /// Seconds for one input, and megabytes for all that a target does: more is a loop, or memory without bound.
 const LIMITS: [&str; 2] = ["-timeout=10", "-rss_limit_mb=1024"];
+/// The same seconds, of the processor, and how a target ends after those on the wall (`-timeout_exitcode`).
+const PATIENCE: f64 = 10.0;
+const TIMED_OUT: i32 = 70;
 /// Freed memory that the sanitizer holds back, which counts as the target's: little, for the limit's sake.
 const SANITIZER: &str = "quarantine_size_mb=32";
 /// Seconds on the wall of one run: after it, what it took of the processor is looked at.
@@ -135,9 +138,30 @@ impl Fuzzer {
             let (status, taken) = wait(&mut child)?;
             let log = fs::read_to_string(self.log(target)).unwrap_or_default();
             outcome.add(&log, taken);
-            outcome.found = (!status.success()).then_some((status, log));
+            if !status.success() && !self.was_held_up(target, status, &log)? {
+                outcome.found = Some((status, log));
+            }
         }
         Ok(outcome)
+    }
+
+    /// Whether an input took long for want of a processor: libFuzzer looks at the wall's clock. Then it is tried once more.
+    fn was_held_up(&self, target: &Target, status: ExitStatus, log: &str) -> Result<bool> {
+        let (Some(TIMED_OUT), Some(input)) = (status.code(), log::input(log)) else { return Ok(false) };
+        let mut command = Command::new(self.program(target));
+        command.arg("-timeout=600").arg(input).env("ASAN_OPTIONS", SANITIZER);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", target.name))?;
+        let (status, seconds) = wait(&mut child)?;
+        let is_quick = status.success() && seconds < PATIENCE;
+        if is_quick {
+            eprintln!(
+                "{}: an input had to wait for the processor, and takes {seconds:.1} s of it",
+                target.name
+            );
+            fs::remove_file(input).with_context(|| format!("cannot remove {input}"))?;
+        }
+        Ok(is_quick)
     }
 
     /// Says what was found, and how to see it again.
