@@ -108,7 +108,7 @@ fn files_tell_of_every_packet_and_others_count_the_same() {
     let said = capinfos(&scene.path("one")).unwrap();
     assert!(said.contains(&format!("Number of packets:   {written}")), "{said}");
     // All files of a rotation together.
-    let (mut packets, mut last) = (0, 0);
+    let (mut packets, mut newest) = (0, 0);
     for entry in fs::read_dir(scene.directory()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -116,15 +116,15 @@ fn files_tell_of_every_packet_and_others_count_the_same() {
         let number: u32 = number.parse().unwrap_or_default();
         let told = told_by_file(&path);
         packets += told.values().map(Told::packets).sum::<u64>();
-        if number >= last {
-            last = number;
+        if number >= newest {
+            newest = number;
         }
     }
-    assert!(last > 0, "one file is no rotation");
+    assert!(newest > 0, "one file is no rotation");
     let [captured, received, dropped] = many.three();
     assert_eq!((captured, received), (packets, packets + dropped), "{}", many.stderr);
     assert_eq!(received, written + lost);
-    let name = format!("many{last}");
+    let name = format!("many{newest}");
     let end = told_by_file(&scene.path(&name));
     let lost: u64 = end.values().map(|told| told.counters.lost).sum();
     assert_eq!(lost, dropped, "the last file tells of all that was lost");

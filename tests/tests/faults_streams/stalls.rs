@@ -16,8 +16,8 @@ use tracer_core::capture::Expected;
 use crate::capture::{Capture, Outcome, eventually, freeze, kflow, resident, thaw, told};
 use crate::scene::{End, PORT, Scene};
 
-/// Far more than the pipe and the smallest ring hold.
-const SENT: u32 = 5000;
+/// Far more than the largest pipe and the smallest ring hold.
+const SENT: u32 = 20_000;
 /// What a capture may take more while nobody reads, in KiB.
 const GROWTH: u64 = 8192;
 

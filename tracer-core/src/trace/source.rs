@@ -40,8 +40,9 @@ enum Described {
 
 pub(super) struct Source {
     node: String,
-    /// Whether items arrive as they are captured: only then their arrival tells something of the clock.
-    is_live: bool,
+    /// How much older than the latest one an item may be, in nanoseconds; absent where items do not arrive as they are
+    /// captured, and their arrival tells nothing of the clock.
+    disorder: Option<i64>,
     boot_id: Option<String>,
     netns: Option<u64>,
     interfaces: Vec<Described>,
@@ -85,7 +86,7 @@ impl Source {
     pub(super) fn new(spec: &SourceSpec, is_live: bool) -> Self {
         Self {
             node: spec.node.clone(),
-            is_live,
+            disorder: is_live.then_some(DISORDER),
             boot_id: None,
             netns: None,
             interfaces: Vec::new(),
@@ -187,7 +188,8 @@ impl Source {
         self.span = Some(self.span.map_or((time, time), |(first, last)| (first, last.max(time))));
         let delay = now.since(time);
         let first = Clock { least_delay: (delay, delay), began: now, delivered: time };
-        let is_set_back = |clock: &Clock| self.is_live && clock.delivered.since(time) > DISORDER;
+        let most = self.disorder.unwrap_or(i64::MAX);
+        let is_set_back = |clock: &Clock| clock.delivered.since(time) > most;
         if self.clock.as_ref().is_some_and(is_set_back) {
             // The least delay was that of another clock.
             self.clock = None;

@@ -37,6 +37,13 @@ fn check(scene: &Scene, damaged: &Damaged, all: usize) {
     }
 }
 
+/// Where the cut cannot be seen, all that is before it is read.
+fn check_cut(scene: &Scene, whole: &[u8], at: usize, all: usize) {
+    let damaged = cut(whole, at);
+    let is_silent = read(&damaged.bytes, Expected::File).1.is_none();
+    check(scene, &damaged, if is_silent { damaged.before } else { all });
+}
+
 fn damaged(step: usize) {
     let scene = Scene::new(0);
     let whole = whole();
@@ -44,14 +51,12 @@ fn damaged(step: usize) {
     check(&scene, &Damaged { what: "nothing".to_owned(), bytes: whole.clone(), before: all }, all);
     let mut random = Random(0x9e37_79b9);
     for at in (0..whole.len()).step_by(step) {
-        check(&scene, &cut(&whole, at), all);
+        check_cut(&scene, &whole, at, all);
         check(&scene, &flipped(&whole, at, &mut random), all);
     }
     // A whole number of blocks is cut off.
     for block in blocks(&whole).iter().step_by(step.div_ceil(40)) {
-        let damaged = cut(&whole, block.end);
-        let is_silent = read(&damaged.bytes, Expected::File).1.is_none();
-        check(&scene, &damaged, if is_silent { damaged.before } else { all });
+        check_cut(&scene, &whole, block.end, all);
     }
     for damaged in mixed_up(&whole, &mut random).iter().step_by(step.div_ceil(20)) {
         check(&scene, damaged, all);

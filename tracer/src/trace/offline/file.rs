@@ -34,7 +34,7 @@ pub(super) struct Held {
     /// Places of its interfaces, as `NODE/IFACE` or `POD:IFACE`.
     pub(super) places: Vec<String>,
     /// The same, to look them up: a hostile file has many.
-    known: BTreeSet<String>,
+    pub(super) known: BTreeSet<String>,
     pub(super) packets: u64,
     /// Packets that are followed.
     pub(super) decoded: u64,
