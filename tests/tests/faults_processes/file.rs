@@ -8,9 +8,11 @@ use std::{
 };
 
 use tests::{kflow, wireshark};
-use tracer_core::capture::{CaptureReader, Item, Statistics};
+use tracer_core::capture::{CaptureError, CaptureReader, Expected, Item, Statistics};
 
 use crate::numbers::number;
+
+type Reader = CaptureReader<BufReader<File>>;
 
 /// A packet of [`crate::numbers`].
 #[derive(Clone, Copy, Debug)]
@@ -30,22 +32,31 @@ pub(crate) struct Contents {
     pub(crate) packets: Vec<Numbered>,
     /// Each interface that is described, with its last counters.
     pub(crate) interfaces: Vec<(String, Option<Statistics>)>,
-    /// Where it ends in the middle of a block.
+    /// Where it ends in the middle of a block, or before its last counters.
     pub(crate) cut: Option<String>,
 }
 
 impl Contents {
     /// Reads up to the end, or to where it is cut.
     pub(crate) fn of(path: &Path) -> Self {
+        Self::read(path, |reader| reader.expecting(Expected::File))
+    }
+
+    /// The same of a copy, which has the counters of its original.
+    fn of_copy(path: &Path) -> Self {
+        Self::read(path, |reader| reader)
+    }
+
+    fn read(path: &Path, adapt: impl Fn(Reader) -> Reader) -> Self {
         let mut contents = Self::default();
-        if let Err(error) = contents.read(path) {
+        let reader = CaptureReader::new(BufReader::new(File::open(path).unwrap()));
+        if let Err(error) = reader.and_then(|reader| contents.take(adapt(reader))) {
             contents.cut = Some(error.to_string());
         }
         contents
     }
 
-    fn read(&mut self, path: &Path) -> Result<(), tracer_core::capture::CaptureError> {
-        let mut reader = CaptureReader::new(BufReader::new(File::open(path).unwrap()))?;
+    fn take(&mut self, mut reader: Reader) -> Result<(), CaptureError> {
         while let Some(item) = reader.next_item()? {
             match item {
                 Item::Interface(_, interface) => self.interfaces.push((interface.name, None)),
@@ -104,7 +115,7 @@ pub(crate) fn assert_readable(path: &Path, contents: &Contents) {
         }
     }
     if copy.exists() && !contents.interfaces.is_empty() {
-        let again = Contents::of(&copy);
+        let again = Contents::of_copy(&copy);
         assert!(again.cut.is_none(), "{again:?}");
         assert_eq!(again.frames, contents.frames, "{}: {said}", path.display());
     }

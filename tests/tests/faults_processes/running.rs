@@ -57,17 +57,18 @@ impl Running {
         self.heard.lock().unwrap().clone()
     }
 
-    /// How often it has said something.
-    pub(crate) fn count(&self, words: &str) -> usize {
-        self.heard.lock().unwrap().matches(words).count()
-    }
-
     /// Waits until it has said this so often.
     pub(crate) fn wait_for(&mut self, words: &str, times: usize) {
+        let heard = Arc::clone(&self.heard);
+        self.wait_until(|| heard.lock().unwrap().matches(words).count() >= times, words);
+    }
+
+    /// Waits until something has come about while it runs.
+    pub(crate) fn wait_until(&mut self, has_come: impl Fn() -> bool, what: &str) {
         let end = Instant::now() + PATIENCE;
-        while self.count(words) < times {
+        while !has_come() {
             let has_ended = self.child.try_wait().unwrap().is_some();
-            assert!(!has_ended && Instant::now() < end, "kflow did not say `{words}`: {}", self.heard());
+            assert!(!has_ended && Instant::now() < end, "no `{what}` of kflow: {}", self.heard());
             thread::sleep(Duration::from_millis(1));
         }
     }
