@@ -49,10 +49,14 @@ fn capture(steps: &[Step]) -> Vec<u8> {
         mac: None,
     };
     let id = writer.interface(&eth0).unwrap();
+    let mut counted = Statistics::default();
     for step in steps {
         match *step {
-            Packet(time) => writer.frame(&frame(id, time * MS)).unwrap(),
-            Counters(time) => writer.statistics(id, Timestamp(time * MS), &Statistics::default()).unwrap(),
+            Packet(time) => {
+                counted.written += 1;
+                writer.frame(&frame(id, time * MS)).unwrap();
+            }
+            Counters(time) => writer.statistics(id, Timestamp(time * MS), &counted).unwrap(),
         }
     }
     writer.into_inner()
@@ -106,7 +110,12 @@ fn streams(all: &[&[Step]], is_open: bool, now: Instant) -> (Merge, Vec<SyncSend
 #[test]
 fn packets_come_by_time_whatever_the_streams_lengths() {
     let (mut merge, _) = streams(
-        &[&[Packet(10), Packet(30), Packet(35)], &[Packet(20)], &[Packet(5), Packet(31)], &[]],
+        &[
+            &[Packet(10), Packet(30), Packet(35), Counters(35)],
+            &[Packet(20), Counters(20)],
+            &[Packet(5), Packet(31), Counters(31)],
+            &[],
+        ],
         false,
         Instant::now(),
     );
@@ -261,8 +270,8 @@ fn memory_is_bounded_while_one_stream_holds_up_another() {
 #[test]
 fn a_further_section_numbers_interfaces_on() {
     let (sender, receiver) = sync_channel(1 << 10);
-    let mut bytes = capture(&[Packet(1)]);
-    bytes.extend(capture(&[Packet(2)]));
+    let mut bytes = capture(&[Packet(1), Counters(1)]);
+    bytes.extend(capture(&[Packet(2), Counters(2)]));
     batch::read(bytes.as_slice(), sender, Arc::new(Wake::new().unwrap()));
     let mut queue = Queue::new(receiver, Instant::now());
     let mut notes = Vec::new();

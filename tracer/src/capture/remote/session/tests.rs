@@ -111,7 +111,8 @@ fn bytes(act: &Act) -> Vec<u8> {
         writer.frame(&frame(id, time * MS, *source, *destination)).unwrap();
     }
     // All is delivered.
-    writer.statistics(id, Timestamp(1_000_000 * MS), &Statistics::default()).unwrap();
+    let counted = Statistics { written: act.packets.len() as u64, ..Statistics::default() };
+    writer.statistics(id, Timestamp(1_000_000 * MS), &counted).unwrap();
     writer.into_inner()
 }
 
