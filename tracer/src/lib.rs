@@ -5,6 +5,7 @@ mod tell;
 
 pub mod agent;
 mod audit;
+mod batch;
 pub mod capture;
 pub mod cli;
 pub mod cluster;

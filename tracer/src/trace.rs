@@ -30,6 +30,7 @@ use tracer_core::resolve::{ClusterState, Names};
 use tracer_core::trace::{Budget, SourceId, SourceSpec, TraceOptions, Tracer};
 use tracer_core::units::Timestamp;
 
+use crate::batch::Batch;
 use crate::cli::trace::TraceArgs;
 use crate::error::{Exit, ExitStatus};
 use captures::Captures;
@@ -44,7 +45,7 @@ use stream::{End, Message, Stream, StreamError};
 use witness::Witnesses;
 
 /// Batches that may wait for the trace; beyond, the pipes fill and the captures count what they lose.
-const QUEUE: usize = 64;
+const QUEUE: usize = 32;
 /// How often windows are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long the kernels' evidence is waited for at the beginning.
@@ -290,10 +291,10 @@ impl<'a> Session<'a> {
     fn take(&mut self, message: Message) {
         let now = self.now();
         match message {
-            Message::Items(number, items) => {
+            Message::Batch(number, Batch { items, bytes, .. }) => {
                 let source = self.source(number);
-                for item in &items {
-                    self.tracer.take(source, item, now);
+                for item in items {
+                    self.tracer.take(source, &item.into_item(&bytes), now);
                 }
             }
             Message::Ended(number, end) => self.ended(number, &end, now),

@@ -8,7 +8,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use tests::wireshark::capinfos;
 
-use crate::process::{Capture, Outcome, contents};
+use crate::process::contents;
+use crate::running::{Capture, Outcome};
 use crate::scene::{INTERFACE, PORT, Scene};
 
 const SENT: u32 = 20;
@@ -145,7 +146,7 @@ fn signalled_early(command: &mut Command, signal: Signal) -> Outcome {
     let output = child.wait_with_output().unwrap();
     Outcome {
         code: output.status.code(),
-        stdout: String::new(),
+        stdout: Vec::new(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }

@@ -61,7 +61,7 @@ fn pcap_holds_one_link_type() {
     assert!(outcome.stderr.ends_with("\nnot captured on tun7\n"), "{}", outcome.stderr);
     assert_eq!(tests::wireshark::tcpdump(&scene.path("one.pcap")).unwrap().len(), 6);
     // From the beginning it is refused.
-    let refused = crate::process::run(&mut scene.kflow("--pcap --true-link-types -w one.pcap"));
+    let refused = crate::running::run(&mut scene.kflow("--pcap --true-link-types -w one.pcap"));
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("near0 is of type 1 and tun7 of type 101"), "{}", refused.stderr);
 }

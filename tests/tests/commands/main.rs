@@ -11,5 +11,7 @@ mod process;
 mod readers;
 mod refusals;
 mod rotation;
+#[path = "../shared/running.rs"]
+mod running;
 mod scene;
 mod silence;

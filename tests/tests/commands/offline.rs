@@ -8,7 +8,8 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::process::{contents, kflow, run};
+use crate::process::{contents, kflow};
+use crate::running::run;
 use crate::scene::{INTERFACE, Scene};
 
 /// A scene with `a.pcapng`, of 10 packets, in its directory.

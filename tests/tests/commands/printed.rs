@@ -2,14 +2,15 @@
 
 use std::process::Command;
 
-use crate::process::{kflow, run};
+use crate::process::kflow;
+use crate::running::run;
 use crate::scene::{INTERFACE, Scene};
 
 /// What `tcpdump -n` prints about a file with further flags.
 fn tcpdump(scene: &Scene, flags: &str) -> String {
     let mut command = Command::new("tcpdump");
     command.args(["-n", "-r", "mixed.pcapng"]).args(flags.split_whitespace());
-    run(command.env("TZ", "UTC").current_dir(scene.directory())).stdout
+    run(command.env("TZ", "UTC").current_dir(scene.directory())).text().to_owned()
 }
 
 /// Lines without the time of day.
@@ -26,14 +27,14 @@ fn lines_are_those_of_tcpdump() {
     scene.send(3, b"GET / HTTP/1.1\r\n\r\n");
     scene.send(1, &[0; 1400]);
     scene.near.run(|| run(Command::new("ping").args(["-c", "2", "-i", "0.01", "10.7.0.2"]))).unwrap();
-    let [live, short] = [live, short].map(|capture| capture.stop().stdout);
+    let [live, short] = [live, short].map(|capture| capture.stop().text().to_owned());
     file.stop();
     for flags in ["", "-v", "-e", "-X", "-v -e -X", "-s 30"] {
         let mut command = kflow(["-r", "mixed.pcapng"].into_iter().chain(flags.split_whitespace()));
         let ours = run(command.current_dir(scene.directory()));
         // tcpdump reads all that a file has, whatever its snap length.
         if flags != "-s 30" {
-            assert_eq!(ours.stdout, tcpdump(&scene, flags), "{flags}");
+            assert_eq!(ours.text(), tcpdump(&scene, flags), "{flags}");
         }
         assert_eq!((ours.code, ours.stderr.as_str()), (Some(0), "8 packets read, 8 matched\n"), "{flags}");
     }
@@ -47,7 +48,7 @@ fn interface_is_told_where_there_may_be_several() {
     let capture = scene.capture("-- udp");
     scene.send(1, b"labelled");
     assert_eq!(
-        timeless(&capture.stop().stdout),
+        timeless(capture.stop().text()),
         ["near0 Out IP 10.7.0.1.5557 > 10.7.0.2.5556: UDP, length 8"]
     );
 }

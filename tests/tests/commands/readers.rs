@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tests::wireshark::{accepted, capinfos, tcpdump, tshark};
 
-use crate::process::{Capture, run};
+use crate::running::{Capture, run};
 use crate::scene::{INTERFACE, Scene};
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::process::{kflow, run};
+use crate::process::kflow;
+use crate::running::run;
 use crate::scene::Scene;
 
 /// Words, the exit code, and what is said.
@@ -58,7 +59,7 @@ fn assert_refused(command: &mut Command, (words, code, said): Refusal) {
     let outcome = run(command);
     assert_eq!(outcome.code, Some(code), "{words:?}: {}", outcome.stderr);
     assert!(outcome.stderr.contains(said), "{words:?}: {}", outcome.stderr);
-    assert_eq!(outcome.stdout, "", "{words:?}");
+    assert_eq!(outcome.text(), "", "{words:?}");
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn without_privileges_files_are_read_and_interfaces_are_not() {
         run(command.arg(tests::kflow::program()).arg("capture").args(words).current_dir(scene.directory()))
     };
     let read = unprivileged(&["-r", "a.pcapng", "--", "udp"]);
-    assert_eq!((read.code, read.stdout.lines().count()), (Some(0), 2), "{}", read.stderr);
+    assert_eq!((read.code, read.text().lines().count()), (Some(0), 2), "{}", read.stderr);
     let list = unprivileged(&["-D"]);
     assert_eq!(list.code, Some(0), "{}", list.stderr);
     let refused = unprivileged(&["-i", "lo"]);

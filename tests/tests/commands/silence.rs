@@ -1,6 +1,7 @@
 //! No packet matched: what was watched, what passed, and what nearly matched.
 
-use crate::process::{kflow, run};
+use crate::process::kflow;
+use crate::running::run;
 use crate::scene::{FROM, INTERFACE, PORT, Scene};
 
 #[test]
@@ -25,7 +26,7 @@ fn silence_is_explained() {
         );
         let is_told = outcome.stderr.contains("match all but `dst host 10.7.0.9`:");
         assert_eq!(is_told, name == "near" || name == "inner", "{name}: {}", outcome.stderr);
-        assert_eq!(outcome.stdout, "");
+        assert_eq!(outcome.text(), "");
     }
     let outcome = received.stop();
     assert!(outcome.stderr.ends_with("\nno packet at all passed near0\n"), "{}", outcome.stderr);

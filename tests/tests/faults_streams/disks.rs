@@ -9,8 +9,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tracer_core::capture::{CaptureReader, Item};
 
-use crate::capture::{Outcome, eventually, kflow, run};
+use crate::capture::{eventually, kflow};
 use crate::nodes::{NODES, record};
+use crate::running::{Outcome, run};
 use crate::scene::{End, PORT, Scene};
 
 /// Datagrams of 1,000 bytes: more than there is room for.

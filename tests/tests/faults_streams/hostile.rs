@@ -4,11 +4,12 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::capture::{Outcome, kflow};
+use crate::capture::kflow;
 use crate::pcapng::{
     INTERFACE, NAMES, PACKET, SECTION, SIMPLE_PACKET, STATISTICS, block, datagram, ethernet, interface, ip4,
     ip6, named, option, packet, packet_of, section, sized, udp,
 };
+use crate::running::Outcome;
 use crate::scene::Scene;
 
 /// Bytes that a kflow may address. One that reads an ordinary file takes half of it, most of it its own program.
@@ -221,7 +222,7 @@ fn check(scene: &Scene, hostile: &Hostile) {
     // What cannot be decoded is counted, and makes a trace incomplete.
     let codes: &[i32] = if said.is_some() { &[3] } else { &[0, 3] };
     assert!(outcome.code.is_some_and(|code| codes.contains(&code)), "{name}: {outcome:?}");
-    let text = String::from_utf8(outcome.stdout).unwrap();
+    let text = outcome.text();
     assert!(said.is_none_or(|said| text.contains(said) && text.contains("byte ")), "{name}: {text}");
     assert!(outcome.stderr.contains(&format!(", {packets} packets:")), "{name}: {}", outcome.stderr);
 }
@@ -302,7 +303,7 @@ fn evidence_that_nobody_has() {
         let outcome = bounded(&scene, &words);
         // Nothing can be watched.
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        let said = format!("{}{}", outcome.stderr, String::from_utf8_lossy(&outcome.stdout));
+        let said = format!("{}{}", outcome.stderr, outcome.text());
         assert!(NODES.iter().all(|node| said.contains(node)), "{said}");
         assert!(said.contains("this is no capture"), "{said}");
     }

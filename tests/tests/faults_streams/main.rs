@@ -14,6 +14,8 @@ mod neighbours;
 mod nodes;
 mod overflow;
 mod pcapng;
+#[path = "../shared/running.rs"]
+mod running;
 mod scene;
 mod stalls;
 mod together;

@@ -12,7 +12,8 @@ use nix::sys::signal::Signal;
 use tests::neighbour::{Hook, Neighbour, PORTS, port};
 use tracer_core::capture::Expected;
 
-use crate::capture::{Capture, eventually, told};
+use crate::capture::{eventually, told};
+use crate::running::Capture;
 use crate::scene::{End, Scene, address};
 
 const INTERFACE: &str = "near0";

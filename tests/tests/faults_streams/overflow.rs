@@ -9,7 +9,8 @@ use tests::Kflow;
 use tests::wireshark::capinfos;
 use tracer_core::capture::Expected;
 
-use crate::capture::{Capture, Told, children, freeze, resident, thaw, told, told_by_file};
+use crate::capture::{Told, children, freeze, resident, thaw, told, told_by_file};
+use crate::running::Capture;
 use crate::scene::{End, PORT, Scene};
 
 const LINKS: u8 = 3;

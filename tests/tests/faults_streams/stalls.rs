@@ -13,7 +13,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tracer_core::capture::Expected;
 
-use crate::capture::{Capture, Outcome, eventually, freeze, kflow, resident, thaw, told};
+use crate::capture::{eventually, freeze, kflow, resident, thaw, told};
+use crate::running::{Capture, Outcome};
 use crate::scene::{End, PORT, Scene};
 
 /// Far more than the largest pipe and the smallest ring hold.

@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use tests::Kflow;
 use tracer_core::capture::Expected;
 
-use crate::capture::{Capture, told, told_by_file};
+use crate::capture::{told, told_by_file};
+use crate::running::Capture;
 use crate::scene::{End, PORT, Scene};
 
 const SENT: u32 = 200;

@@ -104,9 +104,16 @@ impl LinePrinter {
                 Some(Direction::Egress) => "Out",
                 None => "?",
             };
-            // A string takes whatever is written to it.
-            let _ = write!(self.text, "{label:<5} {direction:<3} ");
+            self.column(label, 5);
+            self.column(direction, 3);
         }
+    }
+
+    /// A word, filled up to a width.
+    fn column(&mut self, word: &str, width: usize) {
+        self.text.push_str(word);
+        let missing = width.saturating_sub(word.chars().count());
+        self.text.extend(std::iter::repeat_n(' ', missing + 1));
     }
 
     fn packet(&mut self, packet: &Packet<'_>) {

@@ -126,7 +126,6 @@ impl TimeOfDay {
     }
 
     pub(super) fn text(&mut self, time: Timestamp) -> &str {
-        use std::fmt::Write as _;
         const SECOND: u64 = 1_000_000_000;
         let second = time.0 / SECOND;
         if self.second != Some(second) {
@@ -137,7 +136,10 @@ impl TimeOfDay {
             self.second = Some(second);
         }
         self.text.truncate(SECONDS_LEN);
-        let _ = write!(self.text, ".{:06}", time.0 % SECOND / 1000);
+        self.text.push('.');
+        let microseconds = time.0 % SECOND / 1000;
+        let digit = |power| char::from_digit((microseconds / 10_u64.pow(power) % 10) as u32, 10);
+        self.text.extend((0..6).rev().filter_map(digit));
         &self.text
     }
 }

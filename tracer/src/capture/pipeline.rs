@@ -17,10 +17,37 @@ use super::lines::Lines;
 use super::{Keep, Product, Shape};
 use crate::sink::{FileId, Recorder, Setup, SinkError, Written};
 
-/// What is told of an interface besides its packets.
+/// What is told of interfaces besides their packets: of some thousands it is looked at for each packet, so it lies close.
+#[derive(Default)]
 struct Described {
-    label: String,
-    link: LinkLayer,
+    links: Vec<LinkLayer>,
+    /// One behind the other,
+    labels: String,
+    /// and where each ends.
+    ends: Vec<usize>,
+}
+
+impl Described {
+    fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    fn add(&mut self, link: LinkLayer, label: &str) {
+        self.links.push(link);
+        self.labels.push_str(label);
+        self.ends.push(self.labels.len());
+    }
+
+    fn link(&self, id: InterfaceId) -> LinkLayer {
+        self.links.get(id.0 as usize).copied().unwrap_or(LinkLayer::Ethernet)
+    }
+
+    fn label(&self, id: InterfaceId) -> &str {
+        let number = id.0 as usize;
+        let begin = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(number).copied().unwrap_or(begin);
+        self.labels.get(begin..end).unwrap_or_default()
+    }
 }
 
 enum Output {
@@ -31,7 +58,7 @@ enum Output {
 /// Takes packets and does with them what was asked for.
 pub(super) struct Pipeline {
     output: Output,
-    interfaces: Vec<Described>,
+    interfaces: Described,
     segmenter: Option<Segmenter>,
     keep: Keep,
     /// Something was written since it was last flushed.
@@ -72,7 +99,7 @@ impl Pipeline {
         };
         Ok(Self {
             output,
-            interfaces: Vec::new(),
+            interfaces: Described::default(),
             segmenter: shape.segment.then(Segmenter::default),
             keep: shape.keep,
             is_dirty: true,
@@ -96,7 +123,7 @@ impl Pipeline {
         };
         let peer = peer.map_or_else(String::new, |peer| format!("({peer})"));
         let label = printable(&(label(interface) + &peer));
-        self.interfaces.push(Described { label, link: interface.link });
+        self.interfaces.add(interface.link, &label);
         Ok(id)
     }
 
@@ -120,7 +147,7 @@ impl Pipeline {
     pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<bool, SinkError> {
         self.is_dirty = true;
         let Self { output, interfaces, segmenter, keep, .. } = self;
-        let link = interfaces.get(frame.interface.0 as usize).map_or(LinkLayer::Ethernet, |known| known.link);
+        let link = interfaces.link(frame.interface);
         let Some(segmenter) = segmenter else {
             return write(output, interfaces, *keep, link, frame);
         };
@@ -134,8 +161,7 @@ impl Pipeline {
 
     /// Bytes of a packet that may be kept.
     pub(super) fn kept(&self, frame: &Frame<'_>) -> usize {
-        let link = self.interfaces.get(frame.interface.0 as usize);
-        kept(self.keep, link.map_or(LinkLayer::Ethernet, |known| known.link), frame)
+        kept(self.keep, self.interfaces.link(frame.interface), frame)
     }
 
     pub(super) fn statistics(
@@ -229,7 +255,7 @@ fn kept(keep: Keep, link: LinkLayer, frame: &Frame<'_>) -> usize {
 
 fn write(
     output: &mut Output,
-    interfaces: &[Described],
+    interfaces: &Described,
     keep: Keep,
     link: LinkLayer,
     frame: &Frame<'_>,
@@ -244,10 +270,7 @@ fn write(
         frame
     };
     match output {
-        Output::Lines(lines) => {
-            let label = interfaces.get(frame.interface.0 as usize).map_or("", |known| known.label.as_str());
-            lines.frame(frame, label, link).map(|()| true)
-        }
+        Output::Lines(lines) => lines.frame(frame, interfaces.label(frame.interface), link).map(|()| true),
         Output::Files(recorder) => recorder.frame(frame),
     }
 }

@@ -4,8 +4,8 @@
 //! the order of their times, [`output`] makes one capture of them, and [`session`] follows the cluster and the ends.
 
 mod agents;
-mod batch;
 mod exclude;
+mod heads;
 mod merge;
 mod node;
 mod order;
@@ -14,6 +14,7 @@ mod peer;
 mod place;
 mod plan;
 mod queue;
+mod reader;
 pub mod replay;
 mod session;
 mod signals;

@@ -19,6 +19,8 @@ pub(super) struct Encoder {
     section: Section,
     snap: SnapLength,
     interfaces: Vec<Known>,
+    /// Of the same interfaces, what is looked at for each packet: there may be thousands of them.
+    here: Vec<Here>,
     /// Those that every file begins with.
     names: BTreeMap<IpAddr, Vec<String>>,
     writer: Writer,
@@ -46,11 +48,16 @@ struct Known {
     interface: Interface,
     /// The pod at its other end.
     peer: Option<String>,
-    /// Its number in the present file; absent where it was not described.
-    local: Option<InterfaceId>,
     is_retired: bool,
     statistics: Option<(Timestamp, Statistics)>,
-    /// The present file has them.
+}
+
+/// An interface in the present file.
+#[derive(Clone, Copy, Default)]
+struct Here {
+    /// Its number; absent where it was not described.
+    local: Option<InterfaceId>,
+    /// Its statistics as they were last known are in the file, and nothing came since.
     is_told: bool,
 }
 
@@ -67,7 +74,8 @@ impl Encoder {
             Format::Pcapng => Writer::Pcapng(CaptureWriter::new(buffer, &section, snap)?),
             Format::Pcap => Writer::Pcap(PcapState { writer: None, link_type: None, empty: buffer }),
         };
-        Ok(Self { section, snap, interfaces: Vec::new(), names: BTreeMap::new(), writer })
+        let (interfaces, here) = (Vec::new(), Vec::new());
+        Ok(Self { section, snap, interfaces, here, names: BTreeMap::new(), writer })
     }
 
     /// What is to be written.
@@ -105,37 +113,36 @@ impl Encoder {
         self.interfaces.push(Known {
             interface: interface.clone(),
             peer: peer.map(str::to_owned),
-            local: Some(local),
             is_retired: false,
             statistics: None,
-            is_told: false,
         });
+        self.here.push(Here { local: Some(local), is_told: false });
         Ok(InterfaceId(id))
     }
 
     /// Describes it no more.
     pub(super) fn retire(&mut self, id: InterfaceId) {
-        if let Some(known) = self.known(id) {
+        if let Some(known) = self.interfaces.get_mut(id.0 as usize) {
             known.is_retired = true;
         }
     }
 
     /// Makes sure that the present file describes the interface.
     pub(super) fn describe(&mut self, id: InterfaceId) -> Result<InterfaceId, CaptureError> {
-        let Self { interfaces, writer, .. } = self;
-        let Some(known) = interfaces.get_mut(id.0 as usize) else {
+        let Self { interfaces, here, writer, .. } = self;
+        let Some(here) = here.get_mut(id.0 as usize) else {
             return Err(CaptureError::UnknownInterface(id.0));
         };
         // What was told is told of what came before.
-        known.is_told = false;
-        match (known.local, writer) {
-            (Some(local), _) => Ok(local),
-            (None, Writer::Pcapng(writer)) => {
+        here.is_told = false;
+        match (here.local, writer, interfaces.get(id.0 as usize)) {
+            (Some(local), ..) => Ok(local),
+            (None, Writer::Pcapng(writer), Some(known)) => {
                 let local = writer.interface_of(&known.interface, known.peer.as_deref())?;
-                known.local = Some(local);
+                here.local = Some(local);
                 Ok(local)
             }
-            (None, Writer::Pcap(_)) => Ok(InterfaceId(0)),
+            (None, ..) => Ok(InterfaceId(0)),
         }
     }
 
@@ -156,9 +163,10 @@ impl Encoder {
 
     /// Keeps statistics for the end of the file.
     pub(super) fn remember(&mut self, id: InterfaceId, time: Timestamp, statistics: &Statistics) {
-        if let Some(known) = self.known(id) {
+        let number = id.0 as usize;
+        if let (Some(known), Some(here)) = (self.interfaces.get_mut(number), self.here.get_mut(number)) {
             known.statistics = Some((time, *statistics));
-            known.is_told = false;
+            here.is_told = false;
         }
     }
 
@@ -171,8 +179,8 @@ impl Encoder {
     ) -> Result<(), CaptureError> {
         self.remember(id, time, statistics);
         let local = self.describe(id)?;
-        if let Some(known) = self.known(id) {
-            known.is_told = true;
+        if let Some(here) = self.here.get_mut(id.0 as usize) {
+            here.is_told = true;
         }
         match &mut self.writer {
             Writer::Pcapng(writer) => writer.statistics(local, time, statistics),
@@ -183,10 +191,10 @@ impl Encoder {
     /// Encodes what a file ends with: the statistics last known of each of its interfaces, unless nothing came since they
     /// were told.
     pub(super) fn end_file(&mut self) -> Result<(), CaptureError> {
-        let Self { interfaces, writer: Writer::Pcapng(writer), .. } = self else { return Ok(()) };
-        for known in interfaces {
+        let Self { interfaces, here, writer: Writer::Pcapng(writer), .. } = self else { return Ok(()) };
+        for (known, here) in interfaces.iter().zip(here) {
             if let (Some(local), Some((time, statistics)), false) =
-                (known.local, &known.statistics, known.is_told)
+                (here.local, &known.statistics, here.is_told)
             {
                 writer.statistics(local, *time, statistics)?;
             }
@@ -196,18 +204,17 @@ impl Encoder {
 
     /// Encodes what a further file begins with. The buffer is empty before.
     pub(super) fn begin_file(&mut self) -> Result<(), CaptureError> {
-        let Self { interfaces, names, writer, section, snap } = self;
+        let Self { interfaces, here, names, writer, section, snap } = self;
         let writer = match writer {
             Writer::Pcapng(writer) => writer,
             Writer::Pcap(state) => return state.begin(*snap),
         };
         writer.section(section)?;
         write_names(writer, names)?;
-        for known in interfaces {
-            known.is_told = false;
-            known.local = None;
+        for (known, here) in interfaces.iter().zip(here) {
+            *here = Here::default();
             if !known.is_retired {
-                known.local = Some(writer.interface_of(&known.interface, known.peer.as_deref())?);
+                here.local = Some(writer.interface_of(&known.interface, known.peer.as_deref())?);
             }
         }
         Ok(())
@@ -229,10 +236,6 @@ impl Encoder {
             Writer::Pcap(state) if state.writer.is_none() => state.begin(self.snap),
             Writer::Pcap(_) | Writer::Pcapng(_) => Ok(()),
         }
-    }
-
-    fn known(&mut self, id: InterfaceId) -> Option<&mut Known> {
-        self.interfaces.get_mut(id.0 as usize)
     }
 }
 

@@ -2,12 +2,10 @@
 //!
 //! It ends when its standard input closes, so it cannot outlive the trace.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -15,15 +13,13 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::sync::mpsc::Sender;
-use tracer_core::capture::{CaptureReader, Expected, Item};
 
 use super::plan::Place;
 use super::witness::Testimony;
+use crate::batch::{self, Batch};
 use crate::cluster::remote::{Control, RemoteCapture, RemoteEnd};
-use crate::error::Exit;
+use crate::error::{Exit, chain};
 
-/// Items handed over at once: a hand-off per packet costs more than the packet.
-const BATCH: usize = 256;
 /// Lines of a child's standard error that are kept for the message of its end.
 const KEPT_LINES: usize = 20;
 
@@ -46,8 +42,8 @@ pub enum StreamError {
 /// What a stream sends.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Items in their order.
-    Items(usize, Vec<Item<'static>>),
+    /// What stream number so-and-so said next.
+    Batch(usize, Batch),
     /// The end of stream number so-and-so.
     Ended(usize, End),
     /// What witness number so-and-so says.
@@ -232,56 +228,9 @@ fn listen(label: &str, stderr: impl Read) -> String {
 
 /// Reads a capture to its end.
 fn read(number: usize, stdout: impl Read, sender: &Sender<Message>) -> Result<(), String> {
-    let batch = Rc::new(Batch { number, sender: sender.clone(), items: RefCell::new(Vec::new()) });
-    let source = Flushing { inner: stdout, batch: Rc::clone(&batch) };
-    let outcome = CaptureReader::new(source).and_then(|reader| {
-        let mut reader = reader.expecting(Expected::Stream);
-        while let Some(item) = reader.next_item()? {
-            batch.push(item.into_owned());
-        }
-        Ok(())
+    let outcome = batch::read(stdout, |batch| {
+        // Nobody listens any more when the trace itself is over.
+        let _ = sender.blocking_send(Message::Batch(number, batch));
     });
-    batch.flush();
-    outcome.map_err(|error| match std::error::Error::source(&error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    })
-}
-
-/// Items on their way to the trace.
-struct Batch {
-    number: usize,
-    sender: Sender<Message>,
-    items: RefCell<Vec<Item<'static>>>,
-}
-
-impl Batch {
-    fn push(&self, item: Item<'static>) {
-        self.items.borrow_mut().push(item);
-        if self.items.borrow().len() >= BATCH {
-            self.flush();
-        }
-    }
-
-    fn flush(&self) {
-        let items = self.items.take();
-        if !items.is_empty() {
-            // Nobody listens any more when the trace itself is over.
-            let _ = self.sender.blocking_send(Message::Items(self.number, items));
-        }
-    }
-}
-
-/// Hands the batch over before it waits for more bytes: batches are as large as the pipe delivers, and no item
-/// waits for the next one.
-struct Flushing<R> {
-    inner: R,
-    batch: Rc<Batch>,
-}
-
-impl<R: Read> Read for Flushing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.batch.flush();
-        self.inner.read(buffer)
-    }
+    outcome.map_err(|error| chain(&error))
 }

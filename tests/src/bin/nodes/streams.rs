@@ -15,10 +15,13 @@ use crate::Failure;
 
 /// When every stream begins, by its packets, in nanoseconds since the epoch.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_700_000_000_000_000_000);
-/// What a node hands over at once, in nanoseconds.
-const PART: u64 = 10_000_000;
-/// How often a capture tells its counters, in parts.
-const TELL: u64 = 25;
+/// As an agent does it (`tracer/src/capture/session/lead.rs`), a node hands over what it has so many nanoseconds after it
+/// did the last time,
+const TURN: u64 = 50_000_000;
+/// and before that when it has so many bytes (`tracer/src/sink/recorder.rs`).
+const BUFFER: usize = 64 << 10;
+/// How often a capture tells its counters, in nanoseconds.
+const TELL: u64 = 250_000_000;
 /// Connections that are open at the same time between two nodes.
 const OPEN: u64 = 200;
 /// As agents compress (`tracer/src/sink/compress.rs`).
@@ -55,7 +58,7 @@ impl Streams {
             for recording in ends {
                 let name = recording.node.name(pair);
                 let number = streams.plays.len() as u64;
-                let (play, bytes) = recording.end(number * PART / (2 * u64::from(pairs)), begin)?;
+                let (play, bytes) = recording.end(number * TURN / (2 * u64::from(pairs)), begin)?;
                 streams.bytes += bytes;
                 streams.plays.push((name, Arc::new(play)));
             }
@@ -92,7 +95,10 @@ struct Recording {
     writer: CaptureWriter<Vec<u8>>,
     packer: Encoder<'static, Vec<u8>>,
     head: Vec<u8>,
-    parts: Vec<Vec<u8>>,
+    /// With the nanoseconds from the beginning to their ends.
+    parts: Vec<(u64, Vec<u8>)>,
+    /// When counters were told last.
+    told: u64,
     counts: Vec<u64>,
 }
 
@@ -109,36 +115,47 @@ impl Recording {
             let id = writer.interface(interface)?;
             writer.statistics(id, time_of(node, 0), &Statistics::default())?;
         }
-        let packer = Encoder::new(Vec::new(), LEVEL)?;
+        let mut packer = Encoder::new(Vec::new(), LEVEL)?;
+        packer.include_checksum(true)?;
         let counts = vec![0; interfaces.len()];
-        let mut recording = Self { node, writer, packer, head: Vec::new(), parts: Vec::new(), counts };
+        let (head, parts) = (Vec::new(), Vec::new());
+        let mut recording = Self { node, writer, packer, head, parts, told: 0, counts };
         recording.head = recording.pack()?;
         Ok(recording)
     }
 
     fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
-        while frame.time > time_of(self.node, self.parts.len() as u64 + 1) {
-            self.part()?;
+        while frame.time > time_of(self.node, self.last() + TURN) {
+            self.part(self.last() + TURN)?;
         }
         self.counts[frame.interface.0 as usize] += 1;
-        Ok(self.writer.frame(frame)?)
-    }
-
-    /// Ends a part.
-    fn part(&mut self) -> Result<(), Failure> {
-        let number = self.parts.len() as u64 + 1;
-        if number.is_multiple_of(TELL) {
-            self.tell(number)?;
+        self.writer.frame(frame)?;
+        if self.writer.get_mut().len() >= BUFFER {
+            self.part(frame.time.0.saturating_sub(time_of(self.node, 0).0))?;
         }
-        let part = self.pack()?;
-        self.parts.push(part);
         Ok(())
     }
 
-    fn tell(&mut self, number: u64) -> Result<(), Failure> {
+    /// When the last part ended.
+    fn last(&self) -> u64 {
+        self.parts.last().map_or(0, |(end, _)| *end)
+    }
+
+    /// Ends a part.
+    fn part(&mut self, end: u64) -> Result<(), Failure> {
+        if end >= self.told + TELL {
+            self.tell(end)?;
+        }
+        let part = self.pack()?;
+        self.parts.push((end, part));
+        Ok(())
+    }
+
+    fn tell(&mut self, at: u64) -> Result<(), Failure> {
+        self.told = at;
         for (id, count) in (0..).zip(&self.counts) {
             let statistics = Statistics { seen: *count, matched: *count, lost: 0, written: *count };
-            self.writer.statistics(InterfaceId(id), time_of(self.node, number), &statistics)?;
+            self.writer.statistics(InterfaceId(id), time_of(self.node, at), &statistics)?;
         }
         Ok(())
     }
@@ -155,24 +172,20 @@ impl Recording {
     fn end(mut self, offset: u64, begin: &Begin) -> Result<(Play, u64), Failure> {
         /// As a live capture goes on without packets: to the end of the trace's window.
         const QUIET: u64 = 10;
-        self.part()?;
-        let busy = self.parts.len() as u64;
-        for number in 1..=QUIET {
-            self.tell(busy + number * TELL)?;
-            let part = self.pack()?;
-            self.parts.push(part);
+        self.part(self.last() + TURN)?;
+        for _ in 0..QUIET {
+            self.part(self.last() + TELL)?;
         }
-        let bytes = self.parts.iter().map(|part| part.len() as u64).sum();
-        let due = |number: u64| {
-            let parts = if number < busy { number + 1 } else { busy + (number + 1 - busy) * TELL };
-            Duration::from_nanos(parts * PART + offset)
-        };
-        let parts = (0..).zip(self.parts).map(|(number, part)| (due(number), part)).collect();
+        let at = self.last() + TELL;
+        self.parts.push((at, self.packer.finish()?));
+        let bytes = self.parts.iter().map(|(_, part)| part.len() as u64).sum();
+        let due = |(end, part)| (Duration::from_nanos(end + offset), part);
+        let parts = self.parts.into_iter().map(due).collect();
         Ok((Play::new(self.head, parts, begin.clone()), bytes))
     }
 }
 
-/// The end of so many parts by the clock of a node.
-fn time_of(node: Node, parts: u64) -> Timestamp {
-    Timestamp(BEGIN.0 + parts * PART).offset(node.clock())
+/// So many nanoseconds after the beginning, by the clock of a node.
+fn time_of(node: Node, nanoseconds: u64) -> Timestamp {
+    Timestamp(BEGIN.0 + nanoseconds).offset(node.clock())
 }

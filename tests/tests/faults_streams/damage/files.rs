@@ -5,7 +5,8 @@ use std::fs;
 use tracer_core::capture::Expected;
 
 use super::{Damaged, Random, blocks, cut, flipped, mixed_up, packets_until, read, whole};
-use crate::capture::{kflow, run};
+use crate::capture::kflow;
+use crate::running::run;
 use crate::scene::Scene;
 
 /// Asserts that both commands read as much as there is, and say what this process finds.
@@ -15,7 +16,7 @@ fn check(scene: &Scene, damaged: &Damaged, all: usize) {
     let (packets, told) = read(bytes, Expected::File);
     let read = run(&mut kflow(scene, "capture -r DIR/node-b -w DIR/copied"));
     let traced = run(&mut kflow(scene, "trace -o json -r DIR/node-b"));
-    let said = format!("{}{}", traced.stderr, String::from_utf8_lossy(&traced.stdout));
+    let said = format!("{}{}", traced.stderr, traced.text());
     let Some(told) = told else {
         let code = if packets == 0 { 3 } else { 0 };
         assert_eq!((read.code, traced.code == Some(1)), (Some(code), false), "{what}: {read:?}");

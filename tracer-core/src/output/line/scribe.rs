@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::address::{Ip6, Mac};
+use super::address::{Address, Ip6, Mac};
 use super::sequence::Conversations;
 
 /// Headers within headers; tcpdump has no bound, the stack has.
@@ -56,6 +56,26 @@ impl<'a> Scribe<'a> {
     pub(super) fn write(&mut self, words: fmt::Arguments<'_>) {
         // A string takes whatever is written to it.
         let _ = self.text.write_fmt(words);
+    }
+
+    /// A number in decimal digits: of what is printed of most packets, most is these.
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.text.push_str(itoa::Buffer::new().format(number));
+    }
+
+    /// An address.
+    pub(super) fn address(&mut self, address: Address) {
+        match address {
+            Address::V4(address) => {
+                let [first, rest @ ..] = address.octets();
+                self.number(first);
+                for octet in rest {
+                    self.put(".");
+                    self.number(octet);
+                }
+            }
+            Address::V6(address) => say!(self, "{address}"),
+        }
     }
 
     /// ` [|tcp]`: there is more of this protocol than was captured.

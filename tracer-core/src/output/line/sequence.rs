@@ -1,7 +1,9 @@
 //! Where the sequence numbers of each TCP connection began, so that they can be printed from 0 on.
 
-use std::collections::HashMap;
 use std::mem;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 
 use super::address::Address;
 
@@ -27,8 +29,8 @@ struct Begin {
 /// The connections whose beginning is known, in bounded memory.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
-    recent: HashMap<Ends, Begin>,
-    older: HashMap<Ends, Begin>,
+    recent: HashMap<Ends, Begin, RandomState>,
+    older: HashMap<Ends, Begin, RandomState>,
 }
 
 /// A segment with an acknowledgement.

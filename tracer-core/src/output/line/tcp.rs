@@ -61,17 +61,22 @@ impl Scribe<'_> {
         if header > HEADER && !self.tcp_options(&tcp, relative.sack_base, len - header)? {
             return Ok(());
         }
-        say!(self, ", length {}", len - header);
+        self.put(", length ");
+        self.number(len - header);
         self.tcp_payload(&tcp, len - header)
     }
 
     /// Both ends with their ports; without the addresses where an extension header had them printed.
     pub(super) fn ports(&mut self, network: &Network, own: u8, (from, to): (u16, u16)) {
-        let Network { source, destination, .. } = network;
-        if network.protocol == own {
-            say!(self, "{source}.{from} > {destination}.{to}: ");
-        } else {
-            say!(self, "{from} > {to}: ");
+        let is_own = network.protocol == own;
+        let ends = [(network.source, from, " > "), (network.destination, to, ": ")];
+        for (address, port, behind) in ends {
+            if is_own {
+                self.address(address);
+                self.put(".");
+            }
+            self.number(port);
+            self.put(behind);
         }
     }
 
@@ -114,16 +119,20 @@ impl Scribe<'_> {
     fn tcp_numbers(&mut self, tcp: &Tcp, relative: &Relative, payload: usize) -> Printed {
         let Relative { sequence, acknowledgement, .. } = relative;
         if payload > 0 || tcp.flags & (SYN | FIN | RST) != 0 {
-            say!(self, ", seq {sequence}");
+            self.put(", seq ");
+            self.number(*sequence);
         }
         if payload > 0 {
             let len = u32::try_from(payload).unwrap_or(u32::MAX);
-            say!(self, ":{}", sequence.wrapping_add(len));
+            self.put(":");
+            self.number(sequence.wrapping_add(len));
         }
         if tcp.flags & ACK != 0 {
-            say!(self, ", ack {acknowledgement}");
+            self.put(", ack ");
+            self.number(*acknowledgement);
         }
-        say!(self, ", win {}", self.u16(tcp.at + 14)?);
+        self.put(", win ");
+        self.number(self.u16(tcp.at + 14)?);
         if tcp.flags & URG != 0 {
             say!(self, ", urg {}", self.u16(tcp.at + 18)?);
         }

@@ -1,7 +1,7 @@
 //! Protocols of text: HTTP, RTSP, SIP, SMTP, FTP, SSH. The first line says most; `-v` shows all that are
 //! printable.
 
-use super::scribe::{Printed, Scribe, is_printable, say};
+use super::scribe::{Cut, Printed, Scribe, is_printable, say};
 
 /// Methods of HTTP (RFC 9110), its extension for authoring (RFC 4918) and what is near them.
 const HTTP: &[&str] = &[
@@ -123,19 +123,19 @@ impl Scribe<'_> {
 
     /// Prints a line if all of it is printable; returns its length with its end, if it has one.
     fn line(&mut self, before: &str, at: usize, len: usize) -> Printed<Option<usize>> {
-        let mut index = 0;
-        while index < len {
-            match self.u8(at + index)? {
-                b'\n' => return self.whole_line(before, at, index, 1).map(Some),
-                b'\r' if index + 1 >= len => return Ok(None),
-                b'\r' if self.u8(at + index + 1)? == b'\n' => {
-                    return self.whole_line(before, at, index, 2).map(Some);
+        let captured = self.slice(at, len.min(self.available(at)))?;
+        let is_text = |byte: &u8| *byte == b'\t' || is_printable(*byte);
+        if let Some(end) = captured.iter().position(|byte| !is_text(byte)) {
+            return match captured[end] {
+                b'\n' => self.whole_line(before, at, end, 1).map(Some),
+                b'\r' if end + 1 < len && self.u8(at + end + 1)? == b'\n' => {
+                    self.whole_line(before, at, end, 2).map(Some)
                 }
-                b'\t' => {}
-                byte if is_printable(byte) => {}
-                _ => return Ok(None),
-            }
-            index += 1;
+                _ => Ok(None),
+            };
+        }
+        if captured.len() < len {
+            return Err(Cut);
         }
         self.whole_line(before, at, len, 0)?;
         self.truncated();
@@ -144,8 +144,9 @@ impl Scribe<'_> {
 
     fn whole_line(&mut self, before: &str, at: usize, len: usize, end: usize) -> Printed<usize> {
         self.put(before);
+        // It is of ASCII, which was looked at.
         let line = self.slice(at, len)?;
-        self.text.extend(line.iter().map(|byte| char::from(*byte)));
+        self.put(&String::from_utf8_lossy(line));
         Ok(len + end)
     }
 

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tracer_core::capture::Frame;
 use tracer_core::units::Timestamp;
 
-use super::batch::Message;
+use super::heads::{Heads, NONE};
 use super::queue::{Note, Pulled, Queue};
+use super::reader::Message;
 
 /// A stream that says nothing for so long holds up nobody.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -52,8 +53,7 @@ pub(super) trait Taker {
 /// The streams.
 pub(super) struct Merge {
     queues: Vec<Queue>,
-    /// Times of the next packets, [`NONE`] where there is none: what is looked through for each packet.
-    heads: Vec<u64>,
+    heads: Heads,
     weight: usize,
     budget: usize,
     /// Time of the last packet that was handed on.
@@ -61,12 +61,9 @@ pub(super) struct Merge {
     late: u64,
 }
 
-/// Later than every packet.
-const NONE: u64 = u64::MAX;
-
 impl Default for Merge {
     fn default() -> Self {
-        let (queues, heads) = (Vec::new(), Vec::new());
+        let (queues, heads) = (Vec::new(), Heads::default());
         Self { queues, heads, weight: 0, budget: BUDGET, last: Timestamp(0), late: 0 }
     }
 }
@@ -75,7 +72,7 @@ impl Merge {
     /// A further stream.
     pub(super) fn add(&mut self, receiver: Receiver<Message>, now: Instant) -> StreamId {
         self.queues.push(Queue::new(receiver, now));
-        self.heads.push(NONE);
+        self.heads.add();
         StreamId(self.queues.len() - 1)
     }
 
@@ -101,7 +98,7 @@ impl Merge {
             {
                 continue;
             }
-            if self.queues.iter().all(Queue::has_ended) && self.heads.iter().all(|head| *head == NONE) {
+            if self.queues.iter().all(Queue::has_ended) && self.heads.is_empty() {
                 return Turn::Over;
             }
             let forced = self.force(now, TURN - handed_on, taker);
@@ -144,17 +141,12 @@ impl Merge {
     /// Hands on packets up to a time, at most so many. Returns how many.
     fn hand_on<T: Taker>(&mut self, barrier: Timestamp, most: usize, taker: &mut T) -> usize {
         let mut count = 0;
-        while count < most {
-            let Some((stream, others)) = self.first() else { break };
-            let until = others.min(barrier.0);
-            if self.heads[stream] > barrier.0 {
-                break;
-            }
-            // As long as no other stream has an older one, it is the turn of this one.
-            while count < most && self.heads[stream] <= until && self.heads[stream] != NONE {
-                count += 1;
-                self.hand_on_one(stream, taker);
-            }
+        while count < most
+            && let Some((stream, time)) = self.heads.first()
+            && time <= barrier.0
+        {
+            count += 1;
+            self.hand_on_one(stream, taker);
         }
         count
     }
@@ -171,20 +163,7 @@ impl Merge {
             taker.frame(StreamId(stream), frame);
         });
         *weight -= before - queue.weight();
-        heads[stream] = queue.head().map_or(NONE, |head| head.0);
-    }
-
-    /// The stream with the oldest packet, and the oldest packet of the others.
-    fn first(&self) -> Option<(usize, u64)> {
-        let (mut at, mut first, mut second) = (None, NONE, NONE);
-        for (number, head) in self.heads.iter().enumerate() {
-            if *head < first {
-                (at, second, first) = (Some(number), first, *head);
-            } else if *head < second {
-                second = *head;
-            }
-        }
-        at.map(|at| (at, second))
+        heads.set(stream, queue.head().map_or(NONE, |head| head.0));
     }
 
     fn pull<T: Taker>(&mut self, stream: usize, taker: &mut T) -> Pulled {
@@ -192,7 +171,7 @@ impl Merge {
         let before = queue.weight();
         let pulled = queue.pull(&mut |note| taker.note(StreamId(stream), note));
         self.weight = self.weight + queue.weight() - before;
-        self.heads[stream] = queue.head().map_or(NONE, |head| head.0);
+        self.heads.set(stream, queue.head().map_or(NONE, |head| head.0));
         pulled
     }
 
@@ -201,7 +180,7 @@ impl Merge {
     fn pull_all<T: Taker>(&mut self, taker: &mut T) -> bool {
         let mut any = false;
         for stream in 0..self.queues.len() {
-            if self.weight <= self.budget || self.heads[stream] == NONE {
+            if self.weight <= self.budget || self.heads.at(stream) == NONE {
                 any |= self.pull(stream, taker) == Pulled::More;
             }
         }

@@ -44,6 +44,31 @@ pub(super) struct Stream {
     links: Option<Place>,
     pub(super) has_begun: bool,
     pub(super) interfaces: Vec<Seen>,
+    /// Of the same interfaces, what is looked at for each packet: many nodes have thousands of them.
+    at_hand: Vec<AtHand>,
+}
+
+#[derive(Clone, Copy)]
+struct AtHand {
+    /// Its number in the output; absent until something is said of it.
+    id: Option<InterfaceId>,
+    /// Packets that were looked at for the pod behind it.
+    tries: u8,
+    /// Whether the header before its packets is none of theirs.
+    is_raw: bool,
+    /// Packets of it in the output.
+    written: u64,
+}
+
+impl Stream {
+    /// The interfaces with their counters, of which `written` are the packets in the output.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (&Seen, Statistics)> {
+        let written = self.at_hand.iter().map(|at_hand| at_hand.written);
+        self.interfaces
+            .iter()
+            .zip(written)
+            .map(|(seen, written)| (seen, Statistics { written, ..seen.statistics }))
+    }
 }
 
 /// An interface of a stream.
@@ -51,12 +76,8 @@ pub(super) struct Seen {
     pub(super) interface: Interface,
     /// The pod behind it.
     pub(super) peer: Option<String>,
-    tries: u8,
-    /// Its number in the output; absent until something is said of it.
-    id: Option<InterfaceId>,
-    /// Packets of it in the output.
-    pub(super) written: u64,
-    pub(super) statistics: Statistics,
+    /// What its capture counted.
+    statistics: Statistics,
     told: Option<Timestamp>,
 }
 
@@ -86,16 +107,21 @@ impl Output {
     /// A further stream, in the order of their numbers. `links` are the pods whose host interfaces it captures, and
     /// nothing else.
     pub(super) fn add(&mut self, node: &str, links: Option<Place>) {
-        let stream = Stream { node: node.to_owned(), links, has_begun: false, interfaces: Vec::new() };
-        self.streams.push(stream);
+        self.streams.push(Stream {
+            node: node.to_owned(),
+            links,
+            has_begun: false,
+            interfaces: Vec::new(),
+            at_hand: Vec::new(),
+        });
     }
 
     /// Other pods are behind the interfaces of a stream from now on.
     pub(super) fn set_links(&mut self, stream: StreamId, links: Place) {
         if let Some(stream) = self.streams.get_mut(stream.0) {
             stream.links = Some(links);
-            for seen in &mut stream.interfaces {
-                seen.tries = 0;
+            for at_hand in &mut stream.at_hand {
+                at_hand.tries = 0;
             }
         }
     }
@@ -156,8 +182,10 @@ impl Output {
     /// has, and what failed before, or failed now.
     pub(super) fn finish(mut self) -> (Vec<Stream>, u64, Option<SinkError>) {
         let mut streams = std::mem::take(&mut self.streams);
-        for seen in streams.iter_mut().flat_map(|stream| &mut stream.interfaces) {
-            self.tell(seen);
+        for stream in &mut streams {
+            for (seen, at_hand) in stream.interfaces.iter().zip(&mut stream.at_hand) {
+                self.tell(seen, at_hand);
+            }
         }
         let packets = self.pipeline.packets();
         let failed_now = self.pipeline.finish().err();
@@ -165,22 +193,22 @@ impl Output {
     }
 
     /// Counters of an interface as they were last known; nothing where a capture never told any.
-    fn tell(&mut self, seen: &mut Seen) {
+    fn tell(&mut self, seen: &Seen, at_hand: &mut AtHand) {
         let Some(time) = seen.told.filter(|_| self.failed.is_none()) else { return };
-        if let Some(id) = self.described(seen) {
-            let statistics = Statistics { written: seen.written, ..seen.statistics };
+        if let Some(id) = self.described(seen, at_hand) {
+            let statistics = Statistics { written: at_hand.written, ..seen.statistics };
             let written = self.pipeline.statistics(id, time, &statistics);
             self.unless_failed(written);
         }
     }
 
     /// The number of an interface in the output, which describes it now at the latest.
-    fn described(&mut self, seen: &mut Seen) -> Option<InterfaceId> {
-        if seen.id.is_none() {
+    fn described(&mut self, seen: &Seen, at_hand: &mut AtHand) -> Option<InterfaceId> {
+        if at_hand.id.is_none() {
             let described = self.pipeline.interface_of(&seen.interface, seen.peer.as_deref());
-            seen.id = self.unless_failed(described);
+            at_hand.id = self.unless_failed(described);
         }
-        seen.id
+        at_hand.id
     }
 
     /// An output that takes no more ends the capture in order.
@@ -194,10 +222,8 @@ impl Output {
         }
     }
 
-    fn write(&mut self, seen: &mut Seen, frame: &Frame<'_>) {
-        let Some(id) = self.described(seen) else { return };
-        let raw = matches!(seen.interface.link, LinkLayer::Other(LINKTYPE_RAW));
-        let cut = if raw && self.true_link_types { SYNTHETIC.min(frame.data.len()) } else { 0 };
+    fn write(&mut self, at_hand: &mut AtHand, id: InterfaceId, frame: &Frame<'_>) {
+        let cut = if at_hand.is_raw { SYNTHETIC.min(frame.data.len()) } else { 0 };
         let frame = Frame {
             interface: id,
             data: Cow::Borrowed(&frame.data[cut..]),
@@ -207,7 +233,7 @@ impl Output {
         };
         let written = self.pipeline.frame(&frame);
         if self.unless_failed(written) == Some(true) {
-            seen.written += 1;
+            at_hand.written += 1;
             self.packets += 1;
             self.remaining -= 1;
             if self.packet_buffered {
@@ -222,25 +248,23 @@ impl Output {
         if self.true_link_types && interface.link == LinkLayer::SyntheticEthernet {
             interface.link = LinkLayer::Other(LINKTYPE_RAW);
         }
-        stream.interfaces.push(Seen {
-            interface,
-            peer: None,
-            tries: 0,
-            id: None,
-            written: 0,
-            statistics: Statistics::default(),
-            told: None,
-        });
+        let is_raw = self.true_link_types && interface.link == LinkLayer::Other(LINKTYPE_RAW);
+        stream.at_hand.push(AtHand { id: None, tries: 0, is_raw, written: 0 });
+        stream.interfaces.push(Seen { interface, peer: None, statistics: Statistics::default(), told: None });
     }
 
     fn count(&mut self, stream: StreamId, id: InterfaceId, time: Timestamp, statistics: Statistics) {
-        let seen = self.streams.get_mut(stream.0).and_then(|stream| stream.interfaces.get_mut(id.0 as usize));
-        let Some(seen) = seen else { return };
+        let Some(stream) = self.streams.get_mut(stream.0) else { return };
+        let number = id.0 as usize;
+        let (Some(seen), Some(at_hand)) = (stream.interfaces.get_mut(number), stream.at_hand.get(number))
+        else {
+            return;
+        };
         let has_lost = statistics.lost > seen.statistics.lost;
         seen.statistics = statistics;
         seen.told = Some(time);
-        let Some(id) = seen.id.filter(|_| self.failed.is_none()) else { return };
-        let statistics = Statistics { written: seen.written, ..statistics };
+        let Some(id) = at_hand.id.filter(|_| self.failed.is_none()) else { return };
+        let statistics = Statistics { written: at_hand.written, ..statistics };
         if has_lost {
             let written = self.pipeline.statistics(id, time, &statistics);
             self.unless_failed(written);
@@ -255,28 +279,35 @@ impl Taker for Output {
         if self.remaining == 0 || self.failed.is_some() || self.pipeline.is_full() {
             return;
         }
-        // Taken out, as the output is written to with it.
         let Some(known) = self.streams.get_mut(stream.0) else { return };
         let number = frame.interface.0 as usize;
-        let Some(seen) = known.interfaces.get_mut(number) else { return };
+        let Some(mut at_hand) = known.at_hand.get(number).copied() else { return };
         if let Some(links) = &known.links
-            && seen.tries < TRIES
+            && at_hand.tries < TRIES
         {
-            seen.tries += 1;
+            at_hand.tries += 1;
             let pod = peer::address(frame).and_then(|address| links.pod_at(address));
             if let Some(pod) = pod {
-                seen.tries = TRIES;
+                let seen = &mut known.interfaces[number];
+                at_hand.tries = TRIES;
                 if seen.peer.as_deref() != Some(pod) {
                     seen.peer = Some(pod.to_owned());
-                    if let Some(before) = seen.id.take() {
+                    if let Some(before) = at_hand.id.take() {
                         self.pipeline.retire(before);
                     }
                 }
             }
         }
-        let mut interfaces = std::mem::take(&mut known.interfaces);
-        self.write(&mut interfaces[number], frame);
-        self.streams[stream.0].interfaces = interfaces;
+        if at_hand.id.is_none() {
+            // Taken out, as the output is written to with them.
+            let interfaces = std::mem::take(&mut known.interfaces);
+            self.described(&interfaces[number], &mut at_hand);
+            self.streams[stream.0].interfaces = interfaces;
+        }
+        if let Some(id) = at_hand.id {
+            self.write(&mut at_hand, id, frame);
+        }
+        self.streams[stream.0].at_hand[number] = at_hand;
     }
 
     fn note(&mut self, stream: StreamId, note: Note) {

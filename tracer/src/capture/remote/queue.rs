@@ -1,13 +1,15 @@
 //! The packets of one stream that wait for those of the others, in the order of their times.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use tracer_core::capture::{Frame, Interface, InterfaceId, Statistics};
 use tracer_core::units::Timestamp;
 
-use super::batch::{Batch, Message, Packed, Packet};
+use super::reader::Message;
+use crate::batch::{Batch, Packed};
 
 /// A packet that comes after another one of its stream is at most so many nanoseconds older: processors of a node write
 /// into one ring, each after it has looked at its clock.
@@ -48,7 +50,7 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     batches: VecDeque<Held>,
     /// Number of the first batch that is held.
-    first: u64,
+    first: u32,
     /// The latest time up to which all has come.
     reached: Timestamp,
     /// The latest time of a packet.
@@ -64,12 +66,20 @@ pub(super) struct Queue {
     interfaces: u32,
 }
 
+/// A packet that waits: few bytes, as there are many of them.
+#[derive(Clone, Copy)]
 struct Entry {
-    packet: Packet,
-    batch: u64,
+    time: Timestamp,
+    /// The number of its batch, without the digits by which those that are held do not differ.
+    batch: u32,
+    /// Its place there.
+    item: u32,
+    /// Over all sections of the stream.
+    interface: InterfaceId,
 }
 
 struct Held {
+    items: Vec<Packed>,
     bytes: Vec<u8>,
     weight: usize,
     arrived: Instant,
@@ -97,7 +107,7 @@ impl Queue {
 
     /// The time of the next packet.
     pub(super) fn head(&self) -> Option<Timestamp> {
-        self.entries.front().map(|entry| entry.packet.time)
+        self.entries.front().map(|entry| entry.time)
     }
 
     /// When the next packet came here.
@@ -110,7 +120,7 @@ impl Queue {
     pub(super) fn arrived_before(&self, then: Instant) -> Option<Timestamp> {
         let is_before = |entry: &Entry| self.held(entry.batch).is_some_and(|held| held.arrived <= then);
         let count = self.entries.partition_point(is_before);
-        self.entries.get(count.checked_sub(1)?).map(|entry| entry.packet.time)
+        self.entries.get(count.checked_sub(1)?).map(|entry| entry.time)
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -166,31 +176,31 @@ impl Queue {
     }
 
     fn take(&mut self, batch: Batch, notes: &mut impl FnMut(Note)) {
-        let number = self.first + self.batches.len() as u64;
+        let number = self.first.wrapping_add(self.batches.len() as u32);
         let (weight, arrived) = (batch.weight(), batch.arrived);
         let mut waiting = 0;
-        for item in batch.items {
+        for (place, item) in (0..).zip(&batch.items) {
             match item {
-                Packed::Section => self.section(notes),
-                Packed::Interface(interface) => {
+                Packed::Section(_) => self.section(notes),
+                Packed::Interface(_, interface) => {
                     self.interfaces += 1;
-                    notes(Note::Interface(interface));
+                    notes(Note::Interface(interface.clone()));
                 }
                 Packed::Statistics(id, time, statistics) => {
                     // A clock that jumped back does not take back what came.
                     self.reached = self.reached.max(time.offset(-COUNTERS_SLACK));
-                    notes(Note::Statistics(self.over_all(id), time, statistics));
+                    notes(Note::Statistics(self.over_all(*id), *time, *statistics));
                 }
-                Packed::Packet(mut packet) => {
-                    packet.interface = self.over_all(packet.interface);
-                    self.insert(Entry { packet, batch: number });
+                Packed::Packet(packet) => {
+                    let interface = self.over_all(packet.interface);
+                    self.insert(Entry { time: packet.time, batch: number, item: place, interface });
                     waiting += 1;
                 }
             }
         }
         self.reached = self.reached.max(self.latest.offset(-SLACK));
         self.weight += weight;
-        self.batches.push_back(Held { bytes: batch.bytes, weight, arrived, waiting });
+        self.batches.push_back(Held { items: batch.items, bytes: batch.bytes, weight, arrived, waiting });
         self.let_go();
     }
 
@@ -208,7 +218,7 @@ impl Queue {
 
     /// Puts a packet behind those that are not younger.
     fn insert(&mut self, entry: Entry) {
-        let time = entry.packet.time;
+        let time = entry.time;
         self.entries.push_back(entry);
         if time >= self.latest {
             self.latest = time;
@@ -216,7 +226,7 @@ impl Queue {
         }
         let mut at = self.entries.len() - 1;
         let stop = at.saturating_sub(MOST_STEPS);
-        while at > stop && self.entries[at - 1].packet.time > time {
+        while at > stop && self.entries[at - 1].time > time {
             self.entries.swap(at - 1, at);
             at -= 1;
         }
@@ -225,9 +235,11 @@ impl Queue {
     /// Hands over the next packet.
     pub(super) fn pop<T>(&mut self, to: impl FnOnce(&Frame<'_>) -> T) -> Option<T> {
         let entry = self.entries.pop_front()?;
-        let at = usize::try_from(entry.batch.checked_sub(self.first)?).ok()?;
+        self.look_ahead();
+        let at = entry.batch.wrapping_sub(self.first) as usize;
         let held = self.batches.get_mut(at)?;
-        let result = to(&entry.packet.frame(&held.bytes));
+        let Some(Packed::Packet(packet)) = held.items.get(entry.item as usize) else { return None };
+        let result = to(&Frame { interface: entry.interface, ..packet.frame(&held.bytes) });
         held.waiting -= 1;
         if held.waiting == 0 {
             self.let_go();
@@ -239,11 +251,26 @@ impl Queue {
     fn let_go(&mut self) {
         while self.batches.front().is_some_and(|held| held.waiting == 0) {
             self.weight -= self.batches.pop_front().map_or(0, |held| held.weight);
-            self.first += 1;
+            self.first = self.first.wrapping_add(1);
         }
     }
 
-    fn held(&self, number: u64) -> Option<&Held> {
-        self.batches.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    fn held(&self, number: u32) -> Option<&Held> {
+        self.batches.get(number.wrapping_sub(self.first) as usize)
+    }
+
+    /// Has the memory of the packets that come next fetched while the present one, and those of other streams, are dealt
+    /// with: with many streams it is in no cache, and to wait for it takes longer than all the rest.
+    fn look_ahead(&self) {
+        let packet = |place: usize| {
+            let entry = self.entries.get(place)?;
+            let held = self.held(entry.batch)?;
+            match held.items.get(entry.item as usize)? {
+                Packed::Packet(packet) => Some((packet, held)),
+                _ => None,
+            }
+        };
+        black_box(packet(1).map(|(packet, _)| packet.time));
+        black_box(packet(0).and_then(|(packet, held)| packet.first_byte(&held.bytes)));
     }
 }

@@ -12,9 +12,9 @@ use thiserror::Error;
 use tracer_core::capture::{SNAP_WHOLE, Section};
 use tracer_core::units::Timestamp;
 
-use super::batch;
 use super::merge::{Merge, Turn};
 use super::output::{Manner, Output};
+use super::reader;
 use super::session::DEPTH;
 use super::wake::Wake;
 use crate::capture::pipeline::{Beginning, Pipeline};
@@ -67,7 +67,7 @@ pub fn replay(streams: &[PathBuf], to: &Path) -> Result<Replayed, ReplayError> {
         merge.add(receiver, begin);
         output.add(&path.display().to_string(), None);
         let wake = Arc::clone(&wake);
-        thread::spawn(move || batch::read(file, sender, wake));
+        thread::spawn(move || reader::read(file, &sender, &wake));
     }
     loop {
         wake.fall_asleep();

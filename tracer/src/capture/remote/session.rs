@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signalfd::SignalFd;
 
 use super::agents::{Agents, Running};
-use super::batch;
 use super::merge::{Merge, StreamId, Turn};
 use super::node::{Capture, Ending, State};
 use super::output::Output;
 use super::place::{Kind, Place, Places};
+use super::reader;
 use super::summary::{NodeSummary, RemoteSummary};
 use super::wake::Wake;
 use crate::capture::progress::{Numbers, Progress};
@@ -28,6 +28,8 @@ use crate::cluster::remote::RemoteEnd;
 pub(super) const DEPTH: usize = 4;
 /// Signals, limits and news of the cluster are looked for this often.
 const ROUND: Duration = Duration::from_millis(50);
+/// Streams are looked at this often at most: what each of them brings is handed on together with what the others do.
+const PACE: Duration = Duration::from_millis(10);
 /// Captures that were asked to end have this long to drain their buffers and tell their counters.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Captures that were dropped have this long to say so.
@@ -138,7 +140,8 @@ impl<'a> Session<'a> {
     fn round(&mut self) -> io::Result<bool> {
         // Before the look for more, so that whatever comes behind it wakes.
         self.wake.fall_asleep();
-        let turn = self.merge.turn(Instant::now(), &mut self.output);
+        let begin = Instant::now();
+        let turn = self.merge.turn(begin, &mut self.output);
         self.hear();
         self.output.flush();
         self.show_progress();
@@ -148,6 +151,9 @@ impl<'a> Session<'a> {
             Turn::Wait(None) | Turn::Over => ROUND,
         };
         let came = self.wake.sleep(timeout, Some(&self.signals), self.output.reader())?;
+        if turn != Turn::More {
+            thread::sleep(PACE.saturating_sub(begin.elapsed()));
+        }
         Ok(came.is_closed)
     }
 
@@ -180,7 +186,7 @@ impl<'a> Session<'a> {
         });
         let (wake, words) = (Arc::clone(&self.wake), self.sender.clone());
         thread::spawn(move || {
-            batch::read(stdout, batches, Arc::clone(&wake));
+            reader::read(stdout, &batches, &wake);
             // It tells of its end what it said last.
             let _ = listener.join();
             let _ = words.send(Word::Ended(id, end()));

@@ -41,8 +41,7 @@ pub struct NodeSummary {
 impl NodeSummary {
     pub(super) fn add(&mut self, stream: &Stream, capture: &Capture) {
         self.has_begun |= stream.has_begun;
-        for seen in &stream.interfaces {
-            let statistics = Statistics { written: seen.written, ..seen.statistics };
+        for (seen, statistics) in stream.counted() {
             self.total = sum(self.total, statistics);
             let peer = seen.peer.as_ref().map_or_else(String::new, |peer| format!("({peer})"));
             self.interfaces.push((format!("{}{peer}", seen.interface.name), statistics));

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, Request};
 use kube::{Client, Resource as _};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
@@ -163,24 +164,30 @@ impl<S: Socket> Carrier<S> {
             Some((&STATUS, json)) if !json.is_empty() => Err(Outcome::Ended(Ended::read(json))),
             Some((&STDOUT, bytes)) => {
                 share.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                self.put(&source.stdout, bytes);
-                Ok(())
+                self.put(&source.stdout, bytes)
             }
             Some((&STDERR, bytes)) => {
                 self.words.extend_from_slice(bytes);
                 self.words.drain(..self.words.len().saturating_sub(WORDS));
-                self.put(&source.stderr, bytes);
-                Ok(())
+                self.put(&source.stderr, bytes)
             }
             _ => Ok(()),
         }
     }
 
     /// Puts bytes into a pipe, or keeps them until there is room.
-    fn put(&mut self, pipe: &Sender<Vec<u8>>, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.moved = self.heard;
-            self.full = Some((pipe.clone(), bytes.to_vec()));
+    fn put(&mut self, pipe: &Sender<Vec<u8>>, bytes: &[u8]) -> Result<(), Outcome> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.moved = self.heard;
+        match pipe.try_send(bytes.to_vec()) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(bytes)) => {
+                self.full = Some((pipe.clone(), bytes));
+                Ok(())
+            }
+            Err(TrySendError::Closed(_)) => Err(Outcome::Killed),
         }
     }
 

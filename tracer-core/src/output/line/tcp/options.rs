@@ -133,7 +133,12 @@ impl Scribe<'_> {
             2 => say!(self, " {}", self.u16(at)?),
             3 => say!(self, " {}", self.u8(at)?),
             6 | 7 | 11 | 12 | 13 => say!(self, " {}", self.u32(at)?),
-            8 => say!(self, " val {} ecr {}", self.u32(at)?, self.u32(at + 4)?),
+            8 => {
+                self.put(" val ");
+                self.number(self.u32(at)?);
+                self.put(" ecr ");
+                self.number(self.u32(at + 4)?);
+            }
             19 => self.signature(at, tcp, payload)?,
             20 => say!(self, " cap {:02x} id {}", self.u8(at)?, self.u8(at + 1)?),
             28 => self.user_timeout(at)?,

@@ -1,11 +1,10 @@
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tracer_core::capture::{
     CaptureWriter, Interface, InterfaceId, LinkLayer, SNAP_WHOLE, Section, Statistics,
 };
 
-use super::super::batch;
+use super::super::reader;
 use super::super::wake::Wake;
 use super::*;
 
@@ -84,7 +83,8 @@ fn deliver(sender: &SyncSender<Message>, steps: &[Step], is_open: bool) {
 /// Likewise, as if it had come then.
 fn deliver_at(sender: &SyncSender<Message>, steps: &[Step], is_open: bool, at: Instant) {
     let (own, receiver) = sync_channel(1 << 16);
-    batch::read(capture(steps).as_slice(), own, Arc::new(Wake::new().unwrap()));
+    reader::read(capture(steps).as_slice(), &own, &Wake::new().unwrap());
+    drop(own);
     for mut message in receiver {
         if let Message::Batch(batch) = &mut message {
             batch.arrived = at;
@@ -272,7 +272,8 @@ fn a_further_section_numbers_interfaces_on() {
     let (sender, receiver) = sync_channel(1 << 10);
     let mut bytes = capture(&[Packet(1), Counters(1)]);
     bytes.extend(capture(&[Packet(2), Counters(2)]));
-    batch::read(bytes.as_slice(), sender, Arc::new(Wake::new().unwrap()));
+    reader::read(bytes.as_slice(), &sender, &Wake::new().unwrap());
+    drop(sender);
     let mut queue = Queue::new(receiver, Instant::now());
     let mut notes = Vec::new();
     while queue.pull(&mut |note| notes.push(note)) == Pulled::More {}
@@ -285,7 +286,8 @@ fn a_further_section_numbers_interfaces_on() {
 fn what_is_cut_short_is_told_behind_what_came() {
     let bytes = capture(&[Packet(1), Packet(2)]);
     let (sender, receiver) = sync_channel(64);
-    batch::read(&bytes[..bytes.len() - 3], sender, Arc::new(Wake::new().unwrap()));
+    reader::read(&bytes[..bytes.len() - 3], &sender, &Wake::new().unwrap());
+    drop(sender);
     let mut merge = Merge::default();
     merge.add(receiver, Instant::now());
     let mut log = Log::default();
