@@ -86,12 +86,12 @@ pub struct Budget {
     pub sightings: usize,
     /// Distinct headers, about 250 bytes each.
     pub headers: usize,
-    /// Flows, a few KiB each.
+    /// Flows, about 20 KB each.
     pub flows: usize,
 }
 
 impl Default for Budget {
-    /// About 700 MB when all is full.
+    /// About 2 GB when all is full, most of it flows: 20 KB each.
     fn default() -> Self {
         Self { sightings: 6_000_000, headers: 500_000, flows: 100_000 }
     }

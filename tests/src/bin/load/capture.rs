@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use crate::{Failure, cores};
@@ -169,11 +170,10 @@ impl Running {
     }
 }
 
-/// Seconds that a process with one thread has run.
+/// Seconds that a process has run, with those of its threads that have ended: kflow's programs are loaded by two.
 fn running_time(child: &Child) -> Result<f64, Failure> {
-    let text = std::fs::read_to_string(format!("/proc/{}/schedstat", child.id()))?;
-    let nanoseconds: f64 = text.split_whitespace().next().ok_or("no scheduling statistics")?.parse()?;
-    Ok(nanoseconds / 1e9)
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(child.id().cast_signed()))?;
+    Ok(clock.now()?.num_nanoseconds() as f64 / 1e9)
 }
 
 /// The greatest resident memory of a process so far, KiB (proc(5)).

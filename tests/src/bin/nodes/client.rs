@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike as _;
@@ -20,6 +21,8 @@ use crate::heard::{Form, Heard};
 use crate::site::LABEL;
 use crate::{Arguments, Failure, What};
 
+/// Bytes of text that may wait for being listened to (pipe(7)).
+const PIPE: i32 = 1 << 20;
 /// Clock ticks of a second, as the kernel tells them (`USER_HZ`, include/uapi/asm-generic/param.h).
 const TICKS: f64 = 100.0;
 
@@ -72,10 +75,13 @@ impl Client {
         };
         let mut child = thread::spawn(spawn).join().map_err(|_| "a thread failed")??;
         let stdout = child.stdout.take().ok_or("no pipe")?;
+        // A terminal reads at once. Whoever listens here shares a core with all nodes, and its turns are not the client's.
+        fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(PIPE))?;
         let mut stderr = BufReader::new(child.stderr.take().ok_or("no pipe")?);
         let (begin, known) = channel();
         let form = if arguments.what == What::Trace { Form::Events } else { Form::Lines };
-        let heard = thread::spawn(move || Heard::listen(stdout, form, &known));
+        let seconds = arguments.seconds as f64;
+        let heard = thread::spawn(move || Heard::listen(stdout, form, &known, seconds));
         if let Err(failure) = ready(&mut stderr, arguments.what, nodes.len()) {
             let _ = child.kill();
             child.wait()?;

@@ -22,18 +22,29 @@ pub(crate) enum Form {
     Events,
 }
 
+/// Packets of so many seconds before the end have no age: nodes that are to be silent tell their counters, which the other
+/// nodes' packets wait for, four times a second.
+const END: f64 = 0.3;
+
 /// What was heard.
 pub(crate) struct Heard {
     pub(crate) lines: u64,
+    /// Up to which packet there are ages, in seconds from the beginning of the streams.
+    until: f64,
     /// Age in seconds of the oldest line of each piece that was read, and how many lines that piece had.
     ages: Vec<(f64, u64)>,
     pub(crate) summary: Option<Value>,
 }
 
 impl Heard {
-    /// Reads to the end. What comes before it is known when the packets began has no age.
-    pub(crate) fn listen(mut stdout: ChildStdout, form: Form, begin: &Receiver<Instant>) -> io::Result<Self> {
-        let mut heard = Self { lines: 0, ages: Vec::new(), summary: None };
+    /// Reads to the end. What comes before it is known when the packets began has no age. They come for so many seconds.
+    pub(crate) fn listen(
+        mut stdout: ChildStdout,
+        form: Form,
+        begin: &Receiver<Instant>,
+        seconds: f64,
+    ) -> io::Result<Self> {
+        let mut heard = Self { lines: 0, until: seconds - END, ages: Vec::new(), summary: None };
         let mut origin = None;
         let mut bytes = Vec::new();
         let mut piece = vec![0; READ];
@@ -57,7 +68,10 @@ impl Heard {
         self.lines += count;
         match form {
             // The first is the oldest: lines are in the order of their times.
-            Form::Lines => self.ages.extend(clock(text).and_then(age).map(|age| (age, count))),
+            Form::Lines => {
+                let time = clock(text).filter(|time| *time < self.until);
+                self.ages.extend(time.and_then(age).map(|age| (age, count)));
+            }
             Form::Events => {
                 for line in text.split(|byte| *byte == b'\n') {
                     let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
@@ -108,13 +122,14 @@ mod tests {
 
     #[test]
     fn ages_are_weighed_by_lines() {
-        let mut heard = Heard { lines: 0, ages: Vec::new(), summary: None };
+        let mut heard = Heard { lines: 0, until: 3.0, ages: Vec::new(), summary: None };
         heard.take(b"22:13:21.500000 eth0 In IP\n22:13:22.0 x\n", Form::Lines, |time| Some(2.0 - time));
         let event = br#"{"type":"event","time_ns":1700000001000000000}"#;
         heard.take(&[&event[..], b"\n{\"type\":\"summary\"}\n"].concat(), Form::Events, |time| {
             Some(9.0 - time)
         });
-        assert_eq!((heard.lines, heard.summary.is_some()), (4, true));
+        heard.take(b"22:13:23.000000 eth0 In IP\n", Form::Lines, Some);
+        assert_eq!((heard.lines, heard.summary.is_some()), (5, true));
         assert_eq!(heard.latency(), Some([0.5, 8.0, 8.0]));
     }
 
