@@ -137,8 +137,8 @@ impl TimeOfDay {
         }
         self.text.truncate(SECONDS_LEN);
         self.text.push('.');
-        let microseconds = time.0 % SECOND / 1000;
-        let digit = |power| char::from_digit((microseconds / 10_u64.pow(power) % 10) as u32, 10);
+        let microseconds = u32::try_from(time.0 % SECOND / 1000).unwrap_or_default();
+        let digit = |power| char::from_digit(microseconds / 10_u32.pow(power) % 10, 10);
         self.text.extend((0..6).rev().filter_map(digit));
         &self.text
     }

@@ -43,10 +43,10 @@ impl Heads {
             return;
         }
         *known = time;
-        let mut place = (self.winners.len() / 2 + stream) / 2;
-        while place > 0 {
-            self.play(place);
+        let mut place = self.winners.len() / 2 + stream;
+        while place > 1 {
             place /= 2;
+            self.play(place);
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     batches: VecDeque<Held>,
     /// Number of the first batch that is held.
-    first: u32,
+    first: u64,
     /// The latest time up to which all has come.
     reached: Timestamp,
     /// The latest time of a packet.
@@ -70,8 +70,8 @@ pub(super) struct Queue {
 #[derive(Clone, Copy)]
 struct Entry {
     time: Timestamp,
-    /// The number of its batch, without the digits by which those that are held do not differ.
-    batch: u32,
+    /// The number of its batch.
+    batch: u64,
     /// Its place there.
     item: u32,
     /// Over all sections of the stream.
@@ -176,7 +176,7 @@ impl Queue {
     }
 
     fn take(&mut self, batch: Batch, notes: &mut impl FnMut(Note)) {
-        let number = self.first.wrapping_add(self.batches.len() as u32);
+        let number = self.first + self.batches.len() as u64;
         let (weight, arrived) = (batch.weight(), batch.arrived);
         let mut waiting = 0;
         for (place, item) in (0..).zip(&batch.items) {
@@ -236,7 +236,7 @@ impl Queue {
     pub(super) fn pop<T>(&mut self, to: impl FnOnce(&Frame<'_>) -> T) -> Option<T> {
         let entry = self.entries.pop_front()?;
         self.look_ahead();
-        let at = entry.batch.wrapping_sub(self.first) as usize;
+        let at = usize::try_from(entry.batch.checked_sub(self.first)?).ok()?;
         let held = self.batches.get_mut(at)?;
         let Some(Packed::Packet(packet)) = held.items.get(entry.item as usize) else { return None };
         let result = to(&Frame { interface: entry.interface, ..packet.frame(&held.bytes) });
@@ -251,12 +251,12 @@ impl Queue {
     fn let_go(&mut self) {
         while self.batches.front().is_some_and(|held| held.waiting == 0) {
             self.weight -= self.batches.pop_front().map_or(0, |held| held.weight);
-            self.first = self.first.wrapping_add(1);
+            self.first += 1;
         }
     }
 
-    fn held(&self, number: u32) -> Option<&Held> {
-        self.batches.get(number.wrapping_sub(self.first) as usize)
+    fn held(&self, number: u64) -> Option<&Held> {
+        self.batches.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
     /// Has the memory of the packets that come next fetched while the present one, and those of other streams, are dealt
