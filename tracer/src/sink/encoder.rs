@@ -130,19 +130,20 @@ impl Encoder {
     /// Makes sure that the present file describes the interface.
     pub(super) fn describe(&mut self, id: InterfaceId) -> Result<InterfaceId, CaptureError> {
         let Self { interfaces, here, writer, .. } = self;
-        let Some(here) = here.get_mut(id.0 as usize) else {
+        let number = id.0 as usize;
+        let (Some(known), Some(here)) = (interfaces.get(number), here.get_mut(number)) else {
             return Err(CaptureError::UnknownInterface(id.0));
         };
         // What was told is told of what came before.
         here.is_told = false;
-        match (here.local, writer, interfaces.get(id.0 as usize)) {
-            (Some(local), ..) => Ok(local),
-            (None, Writer::Pcapng(writer), Some(known)) => {
+        match (here.local, writer) {
+            (Some(local), _) => Ok(local),
+            (None, Writer::Pcapng(writer)) => {
                 let local = writer.interface_of(&known.interface, known.peer.as_deref())?;
                 here.local = Some(local);
                 Ok(local)
             }
-            (None, ..) => Ok(InterfaceId(0)),
+            (None, Writer::Pcap(_)) => Ok(InterfaceId(0)),
         }
     }
 
